@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HSM_CORE_H
+#define HSM_CORE_H
+/* Private to libhsm: what its modules share. See docs/locking.md for the order of the locks. */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "hsm/epoch.h"
+#include "hsm/handle.h"
+#include "hsm/hsm.h"
+#include "hsm/journal.h"
+#include "hsm/origin.h"
+#include "hsm/pool.h"
+#include "hsm/state.h"
+
+#define HSM_FILE_SHARDS 64
+#define HSM_STREAMS	4
+
+/* The cache directory: descriptors on a private mount clone, the lock. */
+struct hsm_cache {
+	int root_fd; /* CACHE */
+	int data_fd; /* CACHE/data, the users' tree */
+	int meta_fd; /* CACHE/meta */
+	int stage_fd; /* CACHE/meta/stage, names that are not published yet */
+	int lock_fd;
+	dev_t dev;
+	char *path; /* absolute, as users see it */
+};
+
+/* A reader that waits for chunks [first, end). Freed after done(). */
+struct hsm_waiter {
+	struct hsm_waiter *next;
+	uint32_t first, end;
+	hsm_done_fn done;
+	void *arg;
+	int err;
+};
+
+/* A sequential reader: how far it has been served, and the window that runs ahead of it. */
+struct hsm_stream {
+	uint32_t end; /* chunks before this one were asked for */
+	uint32_t window; /* chunks; 0 = only one read seen */
+	uint32_t used; /* age, for replacement */
+	_Atomic uint32_t
+		marker; /* reading this chunk starts the next window; UINT32_MAX none */
+};
+
+/* A request to the origin for chunks [first, end) of one file. */
+struct hsm_request {
+	struct hsm_fetch fetch; /* first member */
+	struct hsm_file *file;
+	struct hsm_request *next;
+	uint32_t first, end;
+	uint32_t filled_end; /* chunks before this one are present */
+};
+
+/*
+ * A file with missing chunks that somebody uses. At most one per inode, found by inode number:
+ * .fd keeps the inode, so the number cannot be reused meanwhile.
+ */
+struct hsm_file {
+	struct hsm *h;
+	uint64_t ino;
+	struct hsm_file *hash_next; /* shard lock */
+	unsigned int refs; /* shard lock */
+	uint64_t idle_since_ns; /* shard lock; when refs became 0 */
+	_Atomic int ready; /* 0 being loaded, 1 usable, -1 nothing to fill after all */
+	_Atomic bool stamped; /* the xattrs have all that .map has */
+
+	/* Fixed while active. */
+	int fd;
+	uint32_t count;
+	unsigned int shift;
+	uint64_t size;
+	struct hsm_slot *slot;
+	uint8_t *map; /* slot->map; bits only ever get set */
+
+	_Atomic uint32_t present; /* bits set in .map */
+	_Atomic bool complete;
+
+	pthread_mutex_t write_lock; /* one write and its mtime at a time, see fill.c */
+	pthread_mutex_t lock; /* all below */
+	struct hsm_state state; /* .validator, .mtime_ns learned at the first fetch */
+	struct hsm_waiter *waiters;
+	struct hsm_request *requests;
+	unsigned int request_count;
+	struct hsm_stream stream[HSM_STREAMS];
+	uint32_t stream_clock;
+};
+
+struct hsm_shard {
+	pthread_mutex_t lock;
+	struct hsm_file *head[64];
+} __attribute__((aligned(64)));
+
+/* Ranges that wait for a free place in the table of active files. */
+struct hsm_pending {
+	struct hsm_pending *next;
+	int fd; /* borrowed */
+	uint64_t offset, length;
+	enum hsm_fill_why why;
+	hsm_done_fn done;
+	void *arg;
+};
+
+struct hsm {
+	struct hsm_options opt;
+	struct hsm_frontend fe;
+	struct hsm_cache cache;
+	struct hsm_epochs epochs;
+	struct hsm_journal journal;
+	struct hsm_stats *stats;
+	struct hsm_origin *origin;
+	char *origin_spec;
+	struct hsm_pool *pool;
+	struct hsm_shard shard[HSM_FILE_SHARDS];
+	uint64_t started_ns;
+
+	pthread_mutex_t pending_lock; /* .pending_* */
+	struct hsm_pending *pending_head, **pending_tail;
+
+	pthread_mutex_t dir_lock; /* directory jobs, see dir.c */
+	pthread_cond_t dir_idle;
+	struct hsm_dirjob *dirjobs[256];
+	unsigned int dirjob_count;
+
+	_Atomic bool closing;
+	_Atomic unsigned int stage_serial;
+
+	pthread_mutex_t keeper_lock; /* .keeper_wake */
+	pthread_cond_t keeper_cond;
+	pthread_t keeper;
+	bool keeper_runs;
+
+	struct hsm_control *control;
+};
+
+/* cache.c */
+int hsm_cache_open(struct hsm_cache *c, const char *path);
+void hsm_cache_close(struct hsm_cache *c);
+
+/*
+ * The origin the cache is for: @spec NULL reads what is stored, else it must be the one
+ * stored, if any. *ret_spec is owned. -EXDEV: bound to another. _set_ stores it.
+ */
+int hsm_cache_get_origin(struct hsm_cache *c, const char *spec, char **ret_spec);
+int hsm_cache_set_origin(struct hsm_cache *c, const char *spec);
+
+/* file.c */
+int hsm_files_init(struct hsm *h);
+void hsm_files_release(struct hsm *h);
+void hsm_file_ref(struct hsm_file *f);
+/* Frees idle objects older than @age_ns, stamping them; returns how many slots stay in use. */
+unsigned int hsm_files_expire(struct hsm *h, uint64_t age_ns);
+/* Writes xattrs for what became present since the last stamp. */
+int hsm_file_stamp(struct hsm_file *f);
+void hsm_files_stamp_all(struct hsm *h);
+/* Journal replay: merges a slot of a dead daemon into the inode's xattrs. */
+void hsm_file_replay(void *hsm, const struct hsm_slot *slot);
+/* Active files by state, for status. */
+json_t *hsm_files_json(struct hsm *h);
+
+/* request.c */
+/* f->lock held: starts what the waiters need, within the limits; the rest when a request ends. */
+void hsm_requests_schedule(struct hsm_file *f);
+/* f->lock held: asks for [first, end) where neither present nor requested, up to @limit requests. */
+void hsm_request_range(struct hsm_file *f, uint32_t first, uint32_t end, unsigned int limit);
+
+/* stream.c */
+/* f->lock held: a read of chunks [first, end) had to wait. Returns where its read-ahead ends. */
+uint32_t hsm_stream_miss(struct hsm_file *f, uint32_t first, uint32_t end);
+/* No lock: a read of present chunks; starts the next window when it passes a marker. */
+void hsm_stream_hit(struct hsm_file *f, uint32_t first, uint32_t end);
+
+/* fill.c */
+/* f->lock held: takes the waiters that are satisfied, or hit by @err on [first, end). */
+struct hsm_waiter *hsm_waiters_take(struct hsm_file *f, uint32_t first, uint32_t end, int err);
+/* No lock held: calls and frees them. */
+void hsm_waiters_call(struct hsm_waiter *list);
+/* A place in the table of active files became free. */
+void hsm_pending_retry(struct hsm *h);
+void hsm_pending_cancel(struct hsm *h);
+
+/* stub.c */
+/*
+ * Makes @e and publishes it as dirfd/name; @tmp: a name for the caller's use in the staging
+ * directory. @dirpath: remote path of the directory. -EEXIST: the name is taken, by a local object or an earlier try.
+ */
+int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
+	const char *tmp);
+int hsm_stage_clean(struct hsm *h);
+
+/* populate.c */
+/*
+ * Lists the directory and makes its names; sets HSM_S_NAMES. Blocks for the origin.
+ * *ret_subdirs: it has directories in it.
+ */
+int hsm_names_create(struct hsm *h, int dirfd, const char *path, bool *ret_subdirs);
+
+/* dir.c */
+/*
+ * Adds a waiter to the directory's job, made if there is none. @names_only: its own names will do.
+ * 1: nothing left to do; 0: @done will be called; -EAGAIN: a job is just ending, try again.
+ */
+int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg);
+void hsm_dirs_drain(struct hsm *h);
+
+/* tree.c */
+/* The names of the directory and of everything below it. Blocks. First error, all tried. */
+int hsm_tree_populate(struct hsm *h, int dirfd);
+
+/* walk.c */
+typedef void (*hsm_report_fn)(void *arg, const char *path, const char *text);
+/*
+ * Names below @path (relative to the tree, "" = all of it), with @data also the bytes of
+ * every file. Each failure is reported; the result is the first one.
+ */
+int hsm_walk_populate(
+	struct hsm *h, const char *path, bool data, hsm_report_fn report, void *arg);
+/* Opens @path below the tree, populating the directories on the way. O_RDONLY or -errno. */
+int hsm_walk_open(struct hsm *h, const char *path);
+
+/* Calls @visit for each regular file below @dirfd (which it takes), in no order. */
+typedef int (*hsm_visit_fn)(void *arg, int fd, const char *path);
+int hsm_walk_files(int dirfd, const char *path, hsm_visit_fn visit, void *arg);
+
+/* verify.c */
+struct hsm_verify_totals {
+	uint64_t files, chunks, bytes, mismatches, errors;
+};
+/*
+ * Compares every present chunk below @path with the origin. 0 also when there are mismatches:
+ * see @ret_totals. Local and changed sizes are reported as mismatches.
+ */
+int hsm_verify(struct hsm *h, const char *path, hsm_report_fn report, void *arg,
+	struct hsm_verify_totals *ret_totals);
+
+/* control.c */
+int hsm_control_open(struct hsm *h);
+void hsm_control_close(struct hsm *h);
+
+#endif

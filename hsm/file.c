@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of active files: those with missing chunks that somebody uses. It owns their one
+ * descriptor and their journal slot, and writes their state back to the inode (a stamp). What is
+ * fetched, and for whom, is in fill.c and request.c.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "hsm/core.h"
+#include "hsm/util.h"
+
+static struct hsm_shard *shard_of(struct hsm *h, uint64_t ino)
+{
+	return &h->shard[ino % HSM_FILE_SHARDS];
+}
+
+static struct hsm_file **bucket_of(struct hsm_shard *s, uint64_t ino)
+{
+	return &s->head[(ino / HSM_FILE_SHARDS) % HSM_ARRAY_SIZE(s->head)];
+}
+
+/* Shard lock held. */
+static struct hsm_file *find(struct hsm_shard *s, uint64_t ino)
+{
+	struct hsm_file *f = *bucket_of(s, ino);
+
+	while (f && f->ino != ino)
+		f = f->hash_next;
+	return f;
+}
+
+/* Shard lock held. */
+static void unhash(struct hsm_shard *s, struct hsm_file *f)
+{
+	struct hsm_file **p = bucket_of(s, f->ino);
+
+	while (*p != f)
+		p = &(*p)->hash_next;
+	*p = f->hash_next;
+}
+
+static void file_free(struct hsm_file *f)
+{
+	if (f->slot)
+		hsm_journal_give(&f->h->journal, f->slot);
+	hsm_util_close_fd(&f->fd);
+	pthread_mutex_destroy(&f->lock);
+	pthread_mutex_destroy(&f->write_lock);
+	free(f);
+}
+
+/* Loads the map and takes a journal slot; from here on the slot's map is the truth. */
+static int attach_slot(struct hsm_file *f, const struct hsm_handle *handle)
+{
+	uint32_t epoch = 0;
+	int r;
+
+	f->slot = hsm_journal_take(&f->h->journal);
+	if (!f->slot)
+		return -EAGAIN;
+	f->map = f->slot->map;
+	memset(f->map, 0, hsm_chunkmap_bytes(f->count));
+	r = hsm_state_load_map(f->fd, f->map, f->count, &epoch);
+	if (r && r != -ENODATA && r != -EBADMSG)
+		return r;
+	if (r || !hsm_epoch_trusted(&f->h->epochs, epoch))
+		memset(f->map, 0, hsm_chunkmap_bytes(f->count));
+	f->present = hsm_chunkmap_weight(f->map, f->count);
+	f->slot->size = f->size;
+	f->slot->count = f->count;
+	f->slot->shift = f->shift;
+	f->slot->handle = *handle;
+	__atomic_store_n(&f->slot->used, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static bool is_complete(struct hsm *h, const struct hsm_state *state)
+{
+	return (state->flags & HSM_S_COMPLETE) && hsm_epoch_trusted(&h->epochs, state->epoch);
+}
+
+/* Opens the inode behind @fd on the private mount. */
+static int file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_file)
+{
+	struct hsm_file *f = calloc(1, sizeof(*f));
+	struct hsm_handle handle;
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_mutex_init(&f->write_lock, NULL);
+	f->h = h;
+	f->ino = ino;
+	f->refs = 1;
+	f->stamped = true;
+	for (unsigned int i = 0; i < HSM_STREAMS; i++)
+		f->stream[i].marker = UINT32_MAX;
+	f->fd = -1;
+	r = hsm_handle_of(fd, &handle);
+	if (!r)
+		f->fd = hsm_handle_open(
+			h->cache.data_fd, &handle, O_RDWR | O_NOATIME | O_LARGEFILE);
+	if (r || f->fd < 0) {
+		r = r ? r : f->fd;
+		file_free(f);
+		return r;
+	}
+	*ret_file = f;
+	return 0;
+}
+
+/* 1 = *ret_state describes a file with missing chunks; 0 = nothing to fill. */
+static int load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
+{
+	int r = hsm_state_load(fd, ret_state);
+
+	if (r == -ENODATA || r == -EOPNOTSUPP)
+		return 0;
+	if (r == -EBADMSG)
+		return hsm_err(EIO, "inode with a %s that is not understood", HSM_XATTR_STATE);
+	if (r)
+		return r;
+	if (ret_state->kind != HSM_KIND_FILE || is_complete(h, ret_state))
+		return 0;
+	if (hsm_chunkmap_count(ret_state->size, ret_state->chunk_shift) > HSM_CHUNKMAP_CHUNKS)
+		return hsm_err(EIO, "%s: more chunks than a map holds", ret_state->path);
+	return 1;
+}
+
+/* 1: @f is now in the table; 0: *ret_other, already there, got a reference. */
+static int insert(struct hsm *h, struct hsm_file *f, struct hsm_file **ret_other)
+{
+	struct hsm_shard *s = shard_of(h, f->ino);
+	struct hsm_file *other;
+
+	pthread_mutex_lock(&s->lock);
+	other = find(s, f->ino);
+	if (other) {
+		other->refs++;
+	} else {
+		f->hash_next = *bucket_of(s, f->ino);
+		*bucket_of(s, f->ino) = f;
+	}
+	pthread_mutex_unlock(&s->lock);
+	*ret_other = other;
+	return !other;
+}
+
+/* f->lock held, the only object of its inode: what the xattrs say now is final. */
+static int load(struct hsm_file *f)
+{
+	struct hsm_handle handle;
+	int r = load_incomplete(f->h, f->fd, &f->state);
+
+	if (r <= 0)
+		return r;
+	f->size = f->state.size;
+	f->shift = f->state.chunk_shift;
+	f->count = hsm_chunkmap_count(f->size, f->shift);
+	r = hsm_handle_of(f->fd, &handle);
+	if (!r)
+		r = attach_slot(f, &handle);
+	return r ? r : 1;
+}
+
+/* 1: *ret_file is ready; 0: nothing to fill. The first to come loads, the others wait for it. */
+static int activate(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_file)
+{
+	struct hsm_file *f, *other;
+	int r = file_new(h, fd, ino, &f);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&f->lock);
+	if (!insert(h, f, &other)) {
+		pthread_mutex_unlock(&f->lock);
+		file_free(f);
+		*ret_file = other;
+		return 1;
+	}
+	r = load(f);
+	f->ready = r > 0 ? 1 : -1;
+	pthread_mutex_unlock(&f->lock);
+	if (r > 0)
+		*ret_file = f;
+	else
+		hsm_file_put(f);
+	return r;
+}
+
+static struct hsm_file *lookup(struct hsm *h, uint64_t ino)
+{
+	struct hsm_shard *s = shard_of(h, ino);
+	struct hsm_file *f;
+
+	pthread_mutex_lock(&s->lock);
+	f = find(s, ino);
+	if (f)
+		f->refs++;
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+static int get_once(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_file)
+{
+	struct hsm_state state;
+	int r;
+
+	*ret_file = lookup(h, ino);
+	if (*ret_file)
+		return 1;
+	r = load_incomplete(h, fd, &state);
+	if (r <= 0)
+		return r;
+	r = activate(h, fd, ino, ret_file);
+	if (r == -EAGAIN && hsm_files_expire(h, 0) < h->journal.slots)
+		r = activate(h, fd, ino, ret_file);
+	return r;
+}
+
+/* An object found while another thread loads it: wait for that. */
+static bool is_ready(struct hsm_file *f)
+{
+	if (!f->ready) {
+		pthread_mutex_lock(&f->lock);
+		pthread_mutex_unlock(&f->lock);
+	}
+	return f->ready > 0;
+}
+
+int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
+{
+	struct hsm_file *f;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_dev != h->cache.dev)
+		return 0;
+	for (;;) {
+		r = get_once(h, fd, st.st_ino, &f);
+		if (r <= 0)
+			return r;
+		if (is_ready(f))
+			break;
+		hsm_file_put(f);
+	}
+	*ret_file = f;
+	return 1;
+}
+
+void hsm_file_ref(struct hsm_file *f)
+{
+	struct hsm_shard *s = shard_of(f->h, f->ino);
+
+	pthread_mutex_lock(&s->lock);
+	f->refs++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* An idle object stays for the next event on its file, until hsm_files_expire(). */
+static void put(struct hsm_file *f, bool keep_idle)
+{
+	struct hsm *h = f->h;
+	struct hsm_shard *s = shard_of(h, f->ino);
+	bool last;
+
+	pthread_mutex_lock(&s->lock);
+	last = !--f->refs;
+	if (last && f->stamped && (!keep_idle || f->complete || f->ready < 0)) {
+		unhash(s, f);
+	} else if (last) {
+		f->idle_since_ns = hsm_now_ns();
+		last = false;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!last)
+		return;
+	file_free(f);
+	hsm_pending_retry(h);
+}
+
+void hsm_file_put(struct hsm_file *f)
+{
+	put(f, true);
+}
+
+int hsm_file_fd(struct hsm_file *f)
+{
+	return f->fd;
+}
+
+bool hsm_file_is_complete(struct hsm_file *f)
+{
+	return f->complete;
+}
+
+/* f->lock held. The epoch is taken after the data went to the page cache. */
+static int write_stamp(struct hsm_file *f)
+{
+	struct hsm *h = f->h;
+	uint32_t epoch = hsm_epoch_begin(&h->epochs);
+	int r;
+
+	f->state.epoch = epoch;
+	if (f->present == f->count) {
+		f->state.flags |= HSM_S_COMPLETE;
+		r = hsm_state_store(f->fd, &f->state);
+		if (!r)
+			hsm_state_drop_map(f->fd);
+	} else {
+		r = hsm_state_store_map(f->fd, f->map, f->count, epoch);
+		if (!r)
+			r = hsm_state_store(f->fd, &f->state);
+	}
+	hsm_epoch_end(&h->epochs);
+	return r;
+}
+
+int hsm_file_stamp(struct hsm_file *f)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&f->lock);
+	if (!f->stamped) {
+		/* Before reading the map: a bit set meanwhile makes it false again. */
+		f->stamped = true;
+		r = write_stamp(f);
+		if (r) {
+			f->stamped = false;
+			hsm_log(HSM_LOG_ERROR, "%s: its state cannot be written: %s",
+				f->state.path, strerror(-r));
+		}
+	}
+	pthread_mutex_unlock(&f->lock);
+	return r;
+}
+
+/* Shard lock held: an idle object old enough, referenced now; NULL if none. */
+static struct hsm_file *grab_idle(struct hsm_shard *s, uint64_t before_ns)
+{
+	for (size_t b = 0; b < HSM_ARRAY_SIZE(s->head); b++) {
+		for (struct hsm_file *f = s->head[b]; f; f = f->hash_next) {
+			if (f->refs || f->idle_since_ns > before_ns)
+				continue;
+			f->refs++;
+			return f;
+		}
+	}
+	return NULL;
+}
+
+unsigned int hsm_files_expire(struct hsm *h, uint64_t age_ns)
+{
+	uint64_t before_ns = hsm_now_ns() - age_ns;
+
+	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++) {
+		struct hsm_shard *s = &h->shard[i];
+		struct hsm_file *f;
+		int r = 0;
+
+		/* A stamp that fails leaves the object in place, and its slot in use. */
+		while (!r) {
+			pthread_mutex_lock(&s->lock);
+			f = grab_idle(s, before_ns);
+			pthread_mutex_unlock(&s->lock);
+			if (!f)
+				break;
+			r = hsm_file_stamp(f);
+			put(f, false);
+		}
+	}
+	return hsm_journal_in_use(&h->journal);
+}
+
+/* Shard lock held: an object with chunks its xattrs do not know, referenced; NULL if none. */
+static struct hsm_file *grab_unstamped(struct hsm_shard *s)
+{
+	for (size_t b = 0; b < HSM_ARRAY_SIZE(s->head); b++) {
+		for (struct hsm_file *f = s->head[b]; f; f = f->hash_next) {
+			if (f->stamped || f->ready <= 0)
+				continue;
+			f->refs++;
+			return f;
+		}
+	}
+	return NULL;
+}
+
+void hsm_files_stamp_all(struct hsm *h)
+{
+	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++) {
+		struct hsm_shard *s = &h->shard[i];
+		struct hsm_file *f;
+
+		/* Bounded: a file that is being filled is unstamped again at once. */
+		for (unsigned int n = 0; n < HSM_ARRAY_SIZE(s->head); n++) {
+			pthread_mutex_lock(&s->lock);
+			f = grab_unstamped(s);
+			pthread_mutex_unlock(&s->lock);
+			if (!f)
+				break;
+			hsm_file_stamp(f);
+			hsm_file_put(f);
+		}
+	}
+}
+
+int hsm_files_init(struct hsm *h)
+{
+	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++)
+		pthread_mutex_init(&h->shard[i].lock, NULL);
+	return 0;
+}
+
+void hsm_files_release(struct hsm *h)
+{
+	if (h->journal.slot)
+		hsm_files_expire(h, 0);
+	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++)
+		pthread_mutex_destroy(&h->shard[i].lock);
+}
+
+/* The inode's own map may be newer than the slot (stamped, then more chunks): the union counts. */
+static int merge_slot(struct hsm *h, int fd, const struct hsm_slot *slot)
+{
+	uint8_t map[HSM_CHUNKMAP_BYTES] = {0};
+	struct hsm_state state;
+	uint32_t epoch = 0;
+	int r = load_incomplete(h, fd, &state);
+
+	if (r <= 0)
+		return r;
+	if (state.size != slot->size || state.chunk_shift != slot->shift ||
+		hsm_chunkmap_count(state.size, state.chunk_shift) != slot->count)
+		return -EBADMSG;
+	if (hsm_state_load_map(fd, map, slot->count, &epoch) ||
+		!hsm_epoch_trusted(&h->epochs, epoch))
+		memset(map, 0, sizeof(map));
+	for (uint32_t i = 0; i < hsm_chunkmap_bytes(slot->count); i++)
+		map[i] |= slot->map[i];
+	epoch = hsm_epoch_begin(&h->epochs);
+	state.epoch = epoch;
+	if (hsm_chunkmap_weight(map, slot->count) == slot->count) {
+		state.flags |= HSM_S_COMPLETE;
+		r = hsm_state_store(fd, &state);
+	} else {
+		r = hsm_state_store_map(fd, map, slot->count, epoch);
+	}
+	hsm_epoch_end(&h->epochs);
+	return r;
+}
+
+void hsm_file_replay(void *hsm, const struct hsm_slot *slot)
+{
+	struct hsm *h = hsm;
+	auto_fd int fd = hsm_handle_open(h->cache.data_fd, &slot->handle, O_RDWR | O_NOATIME);
+	struct timespec times[2] = {
+		{.tv_nsec = UTIME_OMIT}, hsm_ns_to_timespec(slot->saved_mtime_ns)};
+	int r;
+
+	if (fd < 0)
+		return; /* the file is gone, and its slot with it */
+	if (slot->writing)
+		futimens(fd, times);
+	r = merge_slot(h, fd, slot);
+	if (r < 0)
+		hsm_log(HSM_LOG_WARN, "journal: a half-filled file loses its progress: %s",
+			strerror(-r));
+}
+
+json_t *hsm_files_json(struct hsm *h)
+{
+	unsigned int active = 0, idle = 0;
+
+	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++) {
+		struct hsm_shard *s = &h->shard[i];
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t b = 0; b < HSM_ARRAY_SIZE(s->head); b++)
+			for (struct hsm_file *f = s->head[b]; f; f = f->hash_next)
+				f->refs ? active++ : idle++;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return json_pack("{sI sI sI}", "active", (json_int_t)active, "idle", (json_int_t)idle,
+		"slots", (json_int_t)h->journal.slots);
+}

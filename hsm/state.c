@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hsm/state.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define STATE_VERSION 1
+
+/* On disk, little-endian, followed by the validator and the path, neither with a NUL. */
+struct disk_state {
+	uint8_t version;
+	uint8_t kind;
+	uint8_t flags;
+	uint8_t chunk_shift;
+	uint32_t epoch;
+	uint64_t size;
+	uint64_t mtime_ns;
+	uint16_t validator_len;
+	uint16_t path_len;
+	char text[HSM_VALIDATOR_MAX + HSM_PATH_MAX];
+} __attribute__((packed));
+
+#define STATE_HEADER offsetof(struct disk_state, text)
+
+struct disk_map {
+	uint32_t epoch;
+	uint32_t count;
+	uint8_t bits[HSM_CHUNKMAP_BYTES];
+} __attribute__((packed));
+
+#define MAP_HEADER offsetof(struct disk_map, bits)
+
+int hsm_state_load(int fd, struct hsm_state *ret_state)
+{
+	struct disk_state d;
+	ssize_t n = fgetxattr(fd, HSM_XATTR_STATE, &d, sizeof(d));
+	size_t validator_len, path_len;
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < STATE_HEADER || d.version != STATE_VERSION)
+		return -EBADMSG;
+	validator_len = le16toh(d.validator_len);
+	path_len = le16toh(d.path_len);
+	if (validator_len >= HSM_VALIDATOR_MAX || path_len > HSM_PATH_MAX ||
+		STATE_HEADER + validator_len + path_len != (size_t)n || d.chunk_shift > 62)
+		return -EBADMSG;
+	ret_state->kind = d.kind;
+	ret_state->flags = d.flags;
+	ret_state->chunk_shift = d.chunk_shift;
+	ret_state->epoch = le32toh(d.epoch);
+	ret_state->size = le64toh(d.size);
+	ret_state->mtime_ns = (int64_t)le64toh(d.mtime_ns);
+	memcpy(ret_state->validator, d.text, validator_len);
+	ret_state->validator[validator_len] = 0;
+	memcpy(ret_state->path, d.text + validator_len, path_len);
+	ret_state->path[path_len] = 0;
+	return 0;
+}
+
+int hsm_state_store(int fd, const struct hsm_state *state)
+{
+	size_t validator_len = strlen(state->validator), path_len = strlen(state->path);
+	struct disk_state d = {
+		.version = STATE_VERSION,
+		.kind = state->kind,
+		.flags = state->flags,
+		.chunk_shift = state->chunk_shift,
+		.epoch = htole32(state->epoch),
+		.size = htole64(state->size),
+		.mtime_ns = htole64((uint64_t)state->mtime_ns),
+		.validator_len = htole16((uint16_t)validator_len),
+		.path_len = htole16((uint16_t)path_len),
+	};
+
+	if (path_len > HSM_PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(d.text, state->validator, validator_len);
+	memcpy(d.text + validator_len, state->path, path_len);
+	if (fsetxattr(fd, HSM_XATTR_STATE, &d, STATE_HEADER + validator_len + path_len, 0))
+		return -errno;
+	return 0;
+}
+
+int hsm_state_load_map(int fd, uint8_t *map, uint32_t count, uint32_t *ret_epoch)
+{
+	struct disk_map d;
+	ssize_t n = fgetxattr(fd, HSM_XATTR_MAP, &d, sizeof(d));
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < MAP_HEADER || le32toh(d.count) != count ||
+		(size_t)n != MAP_HEADER + hsm_chunkmap_bytes(count))
+		return -EBADMSG;
+	memcpy(map, d.bits, hsm_chunkmap_bytes(count));
+	if (count % 8)
+		map[count / 8] &= (uint8_t)((1u << (count % 8)) - 1);
+	*ret_epoch = le32toh(d.epoch);
+	return 0;
+}
+
+int hsm_state_store_map(int fd, const uint8_t *map, uint32_t count, uint32_t epoch)
+{
+	struct disk_map d = {.epoch = htole32(epoch), .count = htole32(count)};
+
+	if (count > HSM_CHUNKMAP_CHUNKS)
+		return -EINVAL;
+	memcpy(d.bits, map, hsm_chunkmap_bytes(count));
+	if (fsetxattr(fd, HSM_XATTR_MAP, &d, MAP_HEADER + hsm_chunkmap_bytes(count), 0))
+		return -errno;
+	return 0;
+}
+
+int hsm_state_drop_map(int fd)
+{
+	if (fremovexattr(fd, HSM_XATTR_MAP) && errno != ENODATA)
+		return -errno;
+	return 0;
+}
