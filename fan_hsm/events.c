@@ -71,12 +71,12 @@ static struct range event_range(const struct fanotify_event_metadata *m)
 }
 
 /* Without the core: does the inode itself say that bytes or names are missing? */
-static int deny_if_stub(int fd)
+static int deny_if_stub(const struct fan_hsm *fan, int fd)
 {
 	struct hsm_state state;
 	int r = hsm_state_load(fd, &state);
 
-	if (r == -ENODATA)
+	if (r == -ENODATA || (!r && state.cache_id != fan->cache_id))
 		return 0;
 	if (r)
 		return -EIO;
@@ -118,7 +118,7 @@ static void ignore_from_now(struct fan_hsm *fan, int fd)
 	if (fstat(fd, &st) || !st.st_size)
 		return;
 	fan_hsm_mark_ignore(fan, fd);
-	if (deny_if_stub(fd))
+	if (deny_if_stub(fan, fd))
 		fan_hsm_unmark_ignore(fan, fd);
 }
 
@@ -157,7 +157,7 @@ static void handle_file(struct fan_hsm *fan, const struct fanotify_event_metadat
 	struct range range = event_range(m);
 
 	if (!serving)
-		fan_hsm_event_finish(e, deny_if_stub(m->fd));
+		fan_hsm_event_finish(e, deny_if_stub(fan, m->fd));
 	else if (m->pid == fan->pid)
 		fan_hsm_event_finish(e, deny_if_missing(fan, m->fd, range, -EIO));
 	else if (fan_hsm_answers_full(fan->answers))
@@ -195,9 +195,9 @@ static void handle_dir(struct fan_hsm *fan, const struct fanotify_event_metadata
 {
 	fan_hsm_event_set_op(e, FAN_HSM_OP_DIR_NOWAIT);
 	if (!serving || m->pid == fan->pid)
-		fan_hsm_event_finish(e, deny_if_stub(m->fd));
+		fan_hsm_event_finish(e, deny_if_stub(fan, m->fd));
 	else if (fan_hsm_answers_full(fan->answers))
-		fan_hsm_event_finish(e, deny_if_stub(m->fd) ? -EBUSY : 0);
+		fan_hsm_event_finish(e, deny_if_stub(fan, m->fd) ? -EBUSY : 0);
 	else
 		fill_dir(fan, e, m->fd);
 }

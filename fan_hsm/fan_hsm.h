@@ -40,6 +40,7 @@ struct fan_hsm_walk {
 struct fan_hsm {
 	struct hsm *h;
 	const struct hsm_options *opt;
+	uint64_t cache_id; /* whose stubs are ours, also when the core has ended */
 	pid_t pid; /* events of this process are never waited for */
 	int data_group; /* FAN_PRE_ACCESS on the file system */
 	int dir_group; /* FAN_OPEN_PERM|FAN_ONDIR on directories without their names */

@@ -244,6 +244,7 @@ static int serve(const struct hsm_options *opt, unsigned int readers, char **arg
 	r = hsm_open(argv[0], argv[1], opt, &frontend, &fan.h);
 	if (r)
 		return fail(HSM_EXIT_REQUIREMENT, false);
+	fan.cache_id = hsm_cache_id(fan.h);
 	r = start_service(readers, &signals);
 	if (r)
 		return fail(HSM_EXIT_REQUIREMENT, true);

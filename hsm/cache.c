@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -92,10 +93,25 @@ static int take_lock(struct hsm_cache *c)
 	return 0;
 }
 
+/* A number that tells this cache's inodes from those of another one on the same file system. */
+static int load_id(struct hsm_cache *c)
+{
+	auto_fd int fd = openat(c->meta_fd, "id", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return hsm_err(errno, "cache %s: meta/id: %s", c->path, strerror(errno));
+	if (pread(fd, &c->id, sizeof(c->id), 0) == (ssize_t)sizeof(c->id))
+		return 0;
+	if (getrandom(&c->id, sizeof(c->id), 0) != (ssize_t)sizeof(c->id) ||
+		pwrite(fd, &c->id, sizeof(c->id), 0) != (ssize_t)sizeof(c->id) || fsync(fd))
+		return hsm_err(errno, "cache %s: meta/id: %s", c->path, strerror(errno));
+	return 0;
+}
+
 /* The root of the tree is an ordinary unpopulated directory with remote path "". */
 static int init_root(struct hsm_cache *c)
 {
-	struct hsm_state state = {.kind = HSM_KIND_DIR};
+	struct hsm_state state = {.kind = HSM_KIND_DIR, .cache_id = c->id};
 	struct hsm_handle handle;
 	int r = hsm_handle_of(c->data_fd, &handle);
 
@@ -110,6 +126,9 @@ static int init_root(struct hsm_cache *c)
 		return hsm_err(-r,
 			"cache %s: its file system has no trusted xattrs (%s); use ext4, xfs or btrfs",
 			c->path, strerror(-r));
+	if (state.cache_id != c->id)
+		return hsm_err(EINVAL, "cache %s: data and meta are not of the same cache; empty both",
+			c->path);
 	return 0;
 }
 
@@ -121,10 +140,14 @@ static int open_parts(struct hsm_cache *c)
 	c->root_fd = openat(c->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->root_fd < 0)
 		return hsm_err(errno, "cache %s: %s", c->path, strerror(errno));
+	c->fresh = faccessat(c->root_fd, "meta", F_OK, 0);
 	c->meta_fd = open_dir(c->root_fd, "meta", 0700, c->path);
 	if (c->meta_fd < 0)
 		return c->meta_fd;
 	r = take_lock(c);
+	if (r)
+		return r;
+	r = load_id(c);
 	if (r)
 		return r;
 	c->stage_fd = open_dir(c->meta_fd, "stage", 0700, c->path);
@@ -143,7 +166,7 @@ int hsm_cache_open(struct hsm_cache *c, const char *path)
 {
 	int clone, r;
 
-	*c = (struct hsm_cache){-1, -1, -1, -1, -1, 0, NULL};
+	hsm_cache_init(c);
 	c->path = realpath(path, NULL);
 	if (!c->path)
 		return hsm_err(errno, "cache %s: %s; create the directory first", path,
@@ -156,9 +179,30 @@ int hsm_cache_open(struct hsm_cache *c, const char *path)
 	c->root_fd = clone;
 	r = open_parts(c);
 	close(clone);
-	if (r)
+	if (r) {
+		hsm_cache_discard(c);
 		hsm_cache_close(c);
+	}
 	return r;
+}
+
+void hsm_cache_discard(struct hsm_cache *c)
+{
+	static const char *const files[] = {"lock", "id", "origin", "epochs", "journal"};
+
+	if (!c->fresh || c->lock_fd < 0)
+		return;
+	unlinkat(c->meta_fd, "stage", AT_REMOVEDIR);
+	for (size_t i = 0; i < HSM_ARRAY_SIZE(files); i++)
+		unlinkat(c->meta_fd, files[i], 0);
+	unlinkat(c->root_fd, "data", AT_REMOVEDIR); /* stays if it holds a user's files */
+	unlinkat(c->root_fd, "meta", AT_REMOVEDIR);
+}
+
+void hsm_cache_init(struct hsm_cache *c)
+{
+	*c = (struct hsm_cache){
+		.root_fd = -1, .data_fd = -1, .meta_fd = -1, .stage_fd = -1, .lock_fd = -1};
 }
 
 void hsm_cache_close(struct hsm_cache *c)
@@ -169,7 +213,7 @@ void hsm_cache_close(struct hsm_cache *c)
 	hsm_util_close_fd(&c->root_fd);
 	hsm_util_close_fd(&c->lock_fd);
 	free(c->path);
-	*c = (struct hsm_cache){-1, -1, -1, -1, -1, 0, NULL};
+	hsm_cache_init(c);
 }
 
 static int read_origin(struct hsm_cache *c, char **ret_spec)

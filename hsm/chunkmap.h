@@ -30,9 +30,12 @@ static inline bool hsm_chunkmap_test(const uint8_t *map, uint32_t chunk)
 	return __atomic_load_n(&map[chunk / 8], __ATOMIC_ACQUIRE) & (1u << (chunk % 8));
 }
 
-static inline void hsm_chunkmap_set(uint8_t *map, uint32_t chunk)
+/* True if the bit was not set before. */
+static inline bool hsm_chunkmap_set(uint8_t *map, uint32_t chunk)
 {
-	__atomic_fetch_or(&map[chunk / 8], (uint8_t)(1u << (chunk % 8)), __ATOMIC_RELEASE);
+	uint8_t bit = (uint8_t)(1u << (chunk % 8));
+
+	return !(__atomic_fetch_or(&map[chunk / 8], bit, __ATOMIC_RELEASE) & bit);
 }
 
 /* First chunk in [from, end) whose bit is @present, or @end. */

@@ -25,6 +25,8 @@ struct hsm_cache {
 	int stage_fd; /* CACHE/meta/stage, names that are not published yet */
 	int lock_fd;
 	dev_t dev;
+	uint64_t id; /* in the state of every inode of this cache */
+	bool fresh;  /* CACHE/meta was made by this hsm_cache_open() */
 	char *path; /* absolute, as users see it */
 };
 
@@ -77,9 +79,10 @@ struct hsm_file {
 	uint8_t *map; /* slot->map; bits only ever get set */
 
 	_Atomic uint32_t present; /* bits set in .map */
+	_Atomic uint64_t fill_end; /* as in the state; only ever gets smaller, under both locks */
 	_Atomic bool complete;
 
-	pthread_mutex_t write_lock; /* one write and its mtime at a time, see fill.c */
+	pthread_mutex_t write_lock; /* one write and its mtime at a time; taken before .lock */
 	pthread_mutex_t lock; /* all below */
 	struct hsm_state state; /* .validator, .mtime_ns learned at the first fetch */
 	struct hsm_waiter *waiters;
@@ -128,17 +131,21 @@ struct hsm {
 	_Atomic bool closing;
 	_Atomic unsigned int stage_serial;
 
-	pthread_mutex_t keeper_lock; /* .keeper_wake */
+	pthread_mutex_t keeper_lock; /* all of the keeper */
 	pthread_cond_t keeper_cond;
 	pthread_t keeper;
 	bool keeper_runs;
+	bool keeper_pressed; /* the table of active files is full */
 
 	struct hsm_control *control;
 };
 
 /* cache.c */
+void hsm_cache_init(struct hsm_cache *c);
 int hsm_cache_open(struct hsm_cache *c, const char *path);
 void hsm_cache_close(struct hsm_cache *c);
+/* Removes what hsm_cache_open() made in a fresh cache: the daemon did not come to serve it. */
+void hsm_cache_discard(struct hsm_cache *c);
 
 /*
  * The origin the cache is for: @spec NULL reads what is stored, else it must be the one
@@ -148,11 +155,19 @@ int hsm_cache_get_origin(struct hsm_cache *c, const char *spec, char **ret_spec)
 int hsm_cache_set_origin(struct hsm_cache *c, const char *spec);
 
 /* file.c */
+/* hsm_state_load() for this cache only: an inode of another one is local here (-ENODATA). */
+int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state);
 int hsm_files_init(struct hsm *h);
 void hsm_files_release(struct hsm *h);
 void hsm_file_ref(struct hsm_file *f);
 /* Frees idle objects older than @age_ns, stamping them; returns how many slots stay in use. */
 unsigned int hsm_files_expire(struct hsm *h, uint64_t age_ns);
+/* No place for another active file: lets the keeper free idle ones now. */
+void hsm_keeper_press(struct hsm *h);
+/* The user made the file shorter: what lay behind @size never comes back from the origin. */
+void hsm_file_cut(struct hsm_file *f, uint64_t size);
+/* Every chunk is present: stamps, and tells the front-end once. */
+void hsm_file_finish(struct hsm_file *f);
 /* Writes xattrs for what became present since the last stamp. */
 int hsm_file_stamp(struct hsm_file *f);
 void hsm_files_stamp_all(struct hsm *h);
@@ -174,6 +189,8 @@ uint32_t hsm_stream_miss(struct hsm_file *f, uint32_t first, uint32_t end);
 void hsm_stream_hit(struct hsm_file *f, uint32_t first, uint32_t end);
 
 /* fill.c */
+/* As hsm_dir_fill_wait(), but in no mode more than the directory's own names. */
+int hsm_dir_names_wait(struct hsm *h, int dirfd);
 /* f->lock held: takes the waiters that are satisfied, or hit by @err on [first, end). */
 struct hsm_waiter *hsm_waiters_take(struct hsm_file *f, uint32_t first, uint32_t end, int err);
 /* No lock held: calls and frees them. */

@@ -49,7 +49,7 @@ enum hsm_dir_state hsm_dir_state(struct hsm *h, int dirfd)
 {
 	struct hsm_state state;
 
-	if (hsm_state_load(dirfd, &state) || state.kind != HSM_KIND_DIR)
+	if (hsm_inode_state(h, dirfd, &state) || state.kind != HSM_KIND_DIR)
 		return HSM_DIR_LOCAL;
 	if (!(state.flags & HSM_S_NAMES))
 		return HSM_DIR_UNPOPULATED;

@@ -112,10 +112,17 @@ static int file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	return 0;
 }
 
+int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state)
+{
+	int r = hsm_state_load(fd, ret_state);
+
+	return r || ret_state->cache_id == h->cache.id ? r : -ENODATA;
+}
+
 /* 1 = *ret_state describes a file with missing chunks; 0 = nothing to fill. */
 static int load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
 {
-	int r = hsm_state_load(fd, ret_state);
+	int r = hsm_inode_state(h, fd, ret_state);
 
 	if (r == -ENODATA || r == -EOPNOTSUPP)
 		return 0;
@@ -160,6 +167,7 @@ static int load(struct hsm_file *f)
 	f->size = f->state.size;
 	f->shift = f->state.chunk_shift;
 	f->count = hsm_chunkmap_count(f->size, f->shift);
+	f->fill_end = f->state.fill_end;
 	r = hsm_handle_of(f->fd, &handle);
 	if (!r)
 		r = attach_slot(f, &handle);
@@ -216,8 +224,8 @@ static int get_once(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	if (r <= 0)
 		return r;
 	r = activate(h, fd, ino, ret_file);
-	if (r == -EAGAIN && hsm_files_expire(h, 0) < h->journal.slots)
-		r = activate(h, fd, ino, ret_file);
+	if (r == -EAGAIN)
+		hsm_keeper_press(h);
 	return r;
 }
 
@@ -249,6 +257,8 @@ int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
 			break;
 		hsm_file_put(f);
 	}
+	if ((uint64_t)st.st_size < f->fill_end)
+		hsm_file_cut(f, (uint64_t)st.st_size);
 	*ret_file = f;
 	return 1;
 }
@@ -319,6 +329,53 @@ static int write_stamp(struct hsm_file *f)
 	}
 	hsm_epoch_end(&h->epochs);
 	return r;
+}
+
+void hsm_file_finish(struct hsm_file *f)
+{
+	struct hsm *h = f->h;
+
+	if (hsm_file_stamp(f))
+		return; /* stays active; the keeper tries again */
+	if (atomic_exchange(&f->complete, true))
+		return;
+	hsm_stats_add(h->stats, HSM_C_FILES_COMPLETED, 1);
+	if (h->fe.file_complete)
+		h->fe.file_complete(h->fe.ctx, f->fd);
+}
+
+/* Both locks held. The chunks behind the cut count as present from now on, also on disk. */
+static void apply_cut(struct hsm_file *f, uint64_t size)
+{
+	f->fill_end = f->state.fill_end = size;
+	for (uint32_t i = hsm_chunkmap_count(size, f->shift); i < f->count; i++)
+		f->present += hsm_chunkmap_set(f->map, i);
+	f->stamped = true;
+	if (write_stamp(f)) {
+		f->stamped = false;
+		hsm_log(HSM_LOG_ERROR, "%s: its state cannot be written", f->state.path);
+	}
+}
+
+/*
+ * Seen by the first event after the cut, which comes before the file can grow again. A write that
+ * is under way at the moment of the cut may still be seen behind it.
+ */
+void hsm_file_cut(struct hsm_file *f, uint64_t size)
+{
+	struct hsm_waiter *list = NULL;
+
+	pthread_mutex_lock(&f->write_lock);
+	pthread_mutex_lock(&f->lock);
+	if (size < f->fill_end) {
+		apply_cut(f, size);
+		list = hsm_waiters_take(f, 0, f->count, 0);
+	}
+	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&f->write_lock);
+	hsm_waiters_call(list);
+	if (f->present == f->count)
+		hsm_file_finish(f);
 }
 
 int hsm_file_stamp(struct hsm_file *f)

@@ -60,7 +60,7 @@ static int open_origin(struct hsm *h, const char *spec)
 }
 
 /* Waits for the next tick; false when the keeper is to end. */
-static bool keeper_tick(struct hsm *h)
+static bool keeper_tick(struct hsm *h, bool *ret_pressed)
 {
 	struct timespec until;
 	bool runs;
@@ -68,11 +68,21 @@ static bool keeper_tick(struct hsm *h)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until = hsm_ns_to_timespec(hsm_timespec_to_ns(until) + TICK_NS);
 	pthread_mutex_lock(&h->keeper_lock);
-	if (h->keeper_runs)
+	if (h->keeper_runs && !h->keeper_pressed)
 		pthread_cond_timedwait(&h->keeper_cond, &h->keeper_lock, &until);
 	runs = h->keeper_runs;
+	*ret_pressed = h->keeper_pressed;
+	h->keeper_pressed = false;
 	pthread_mutex_unlock(&h->keeper_lock);
 	return runs;
+}
+
+void hsm_keeper_press(struct hsm *h)
+{
+	pthread_mutex_lock(&h->keeper_lock);
+	h->keeper_pressed = true;
+	pthread_cond_signal(&h->keeper_cond);
+	pthread_mutex_unlock(&h->keeper_lock);
 }
 
 static void sync_all(struct hsm *h)
@@ -86,9 +96,10 @@ static void *keeper(void *arg)
 {
 	struct hsm *h = arg;
 	uint64_t synced_ns = hsm_now_ns();
+	bool pressed;
 
-	while (keeper_tick(h)) {
-		hsm_files_expire(h, IDLE_NS);
+	while (keeper_tick(h, &pressed)) {
+		hsm_files_expire(h, pressed ? 0 : IDLE_NS);
 		hsm_pending_retry(h);
 		if (hsm_now_ns() - synced_ns < h->opt.sync_ns)
 			continue;
@@ -122,7 +133,7 @@ static struct hsm *hsm_alloc(const struct hsm_options *opt, const struct hsm_fro
 	memset(h, 0, sizeof(*h));
 	h->opt = *opt;
 	h->fe = *fe;
-	h->cache = (struct hsm_cache){-1, -1, -1, -1, -1, 0, NULL};
+	hsm_cache_init(&h->cache);
 	h->started_ns = hsm_now_ns();
 	h->pending_tail = &h->pending_head;
 	pthread_mutex_init(&h->pending_lock, NULL);
@@ -155,6 +166,7 @@ int hsm_open(const char *origin, const char *cache, const struct hsm_options *op
 	if (!r)
 		r = start_threads(h);
 	if (r) {
+		hsm_cache_discard(&h->cache);
 		hsm_close(h);
 		return r;
 	}
@@ -170,6 +182,8 @@ int hsm_start(struct hsm *h)
 		return r;
 	if (h->opt.names == HSM_NS_EAGER)
 		r = hsm_tree_populate(h, h->cache.data_fd);
+	else if (h->opt.names == HSM_NS_AHEAD)
+		r = hsm_dir_names_wait(h, h->cache.data_fd);
 	return r ? hsm_err(-r, "not every directory of the origin could be listed: %s",
 			   strerror(-r))
 		 : 0;
@@ -220,6 +234,11 @@ void hsm_close(struct hsm *h)
 int hsm_data_fd(struct hsm *h)
 {
 	return h->cache.data_fd;
+}
+
+uint64_t hsm_cache_id(struct hsm *h)
+{
+	return h->cache.id;
 }
 
 int hsm_mount_fd(struct hsm *h)

@@ -50,8 +50,8 @@ int hsm_open(const char *origin, const char *cache, const struct hsm_options *op
 
 /*
  * For a front-end that must set up (marks, mount) between opening and the first new name:
- * called after that. Populates the whole tree in namespace mode eager (blocks until done) and
- * opens the control socket.
+ * called after that. Opens the control socket. Blocks until there is what the namespace mode
+ * promises before anybody looked: the names of the root (ahead), of the whole tree (eager).
  */
 int hsm_start(struct hsm *h);
 
@@ -64,6 +64,9 @@ void hsm_close(struct hsm *h);
 /* Descriptors on the private mount clone, borrowed: CACHE/data, and any one for open_by_handle_at. */
 int hsm_data_fd(struct hsm *h);
 int hsm_mount_fd(struct hsm *h);
+
+/* The number in the state of each inode of this cache (struct hsm_state.cache_id). */
+uint64_t hsm_cache_id(struct hsm *h);
 
 struct hsm_stats *hsm_get_stats(struct hsm *h);
 const struct hsm_options *hsm_get_options(struct hsm *h);

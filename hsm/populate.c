@@ -166,7 +166,10 @@ static int mark_populated(struct hsm *h, int dirfd, bool subdirs)
 		times[1] = hsm_ns_to_timespec(state.mtime_ns);
 		futimens(dirfd, times);
 	}
-	state.flags |= HSM_S_NAMES | (subdirs ? 0 : HSM_S_DEEP);
+	/* Eager goes on to all of them by itself. */
+	state.flags |= HSM_S_NAMES;
+	if (!subdirs || h->opt.names == HSM_NS_EAGER)
+		state.flags |= HSM_S_DEEP;
 	r = hsm_state_store(dirfd, &state);
 	if (r)
 		return hsm_err(-r, "/%s: its state cannot be written: %s", state.path, strerror(-r));

@@ -42,15 +42,17 @@ static int pwrite_all(int fd, const char *bytes, size_t length, uint64_t offset)
 static int64_t mtime_after(
 	struct hsm_file *f, const struct hsm_fetch *fetch, struct timespec now)
 {
-	int64_t now_ns = hsm_timespec_to_ns(now);
+	int64_t mtime_ns = hsm_timespec_to_ns(now);
 
-	if ((f->state.flags & HSM_S_MTIME_EXACT) || fetch->mtime_ns == HSM_MTIME_UNKNOWN)
-		return now_ns;
-	f->state.flags |= HSM_S_MTIME_EXACT;
-	if (now_ns != f->state.mtime_ns)
-		return now_ns; /* set by the user */
-	f->state.mtime_ns = fetch->mtime_ns;
-	return fetch->mtime_ns;
+	pthread_mutex_lock(&f->lock);
+	if (!(f->state.flags & HSM_S_MTIME_EXACT) && fetch->mtime_ns != HSM_MTIME_UNKNOWN) {
+		f->state.flags |= HSM_S_MTIME_EXACT;
+		/* Another value was set by the user. */
+		if (mtime_ns == f->state.mtime_ns)
+			mtime_ns = f->state.mtime_ns = fetch->mtime_ns;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return mtime_ns;
 }
 
 /* Writes into the file without changing its size or mtime. A file cut by its user stays cut. */
@@ -59,6 +61,7 @@ static int write_data(struct hsm_file *f, const struct hsm_fetch *fetch, uint64_
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	struct stat st;
+	uint64_t end;
 	int r = 0;
 
 	pthread_mutex_lock(&f->write_lock);
@@ -66,9 +69,10 @@ static int write_data(struct hsm_file *f, const struct hsm_fetch *fetch, uint64_
 		r = -errno;
 		goto out;
 	}
-	if (offset >= (uint64_t)st.st_size)
+	end = HSM_MIN((uint64_t)st.st_size, f->fill_end);
+	if (offset >= end)
 		goto out;
-	length = HSM_MIN(length, (uint64_t)st.st_size - offset);
+	length = HSM_MIN(length, end - offset);
 	f->slot->saved_mtime_ns = mtime_after(f, fetch, st.st_mtim);
 	times[1] = hsm_ns_to_timespec(f->slot->saved_mtime_ns);
 	__atomic_store_n(&f->slot->writing, 1, __ATOMIC_RELEASE);
@@ -102,8 +106,7 @@ static void publish(struct hsm_file *f, uint32_t from, uint32_t to)
 	struct hsm_waiter *list;
 
 	for (uint32_t i = from; i < to; i++)
-		hsm_chunkmap_set(f->map, i);
-	atomic_fetch_add(&f->present, to - from);
+		f->present += hsm_chunkmap_set(f->map, i);
 	f->stamped = false;
 	hsm_stats_add(f->h->stats, HSM_C_CHUNKS_FILLED, to - from);
 	pthread_mutex_lock(&f->lock);
@@ -161,19 +164,6 @@ static int reader_error(int err)
 	}
 }
 
-static void complete(struct hsm_file *f)
-{
-	struct hsm *h = f->h;
-
-	if (hsm_file_stamp(f))
-		return; /* stays active; the keeper tries again */
-	if (atomic_exchange(&f->complete, true))
-		return;
-	hsm_stats_add(h->stats, HSM_C_FILES_COMPLETED, 1);
-	if (h->fe.file_complete)
-		h->fe.file_complete(h->fe.ctx, f->fd);
-}
-
 static void on_done(struct hsm_fetch *fetch, int err)
 {
 	struct hsm_request *r = hsm_container_of(fetch, struct hsm_request, fetch);
@@ -192,7 +182,7 @@ static void on_done(struct hsm_fetch *fetch, int err)
 	pthread_mutex_unlock(&f->lock);
 	hsm_waiters_call(list);
 	if (f->present == f->count)
-		complete(f);
+		hsm_file_finish(f);
 	hsm_file_put(f);
 	free(r);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "hsm/util.h"
+
 #define STATE_VERSION 1
 
 /* On disk, little-endian, followed by the validator and the path, neither with a NUL. */
@@ -15,7 +17,9 @@ struct disk_state {
 	uint8_t flags;
 	uint8_t chunk_shift;
 	uint32_t epoch;
+	uint64_t cache_id;
 	uint64_t size;
+	uint64_t fill_end;
 	uint64_t mtime_ns;
 	uint16_t validator_len;
 	uint16_t path_len;
@@ -51,7 +55,9 @@ int hsm_state_load(int fd, struct hsm_state *ret_state)
 	ret_state->flags = d.flags;
 	ret_state->chunk_shift = d.chunk_shift;
 	ret_state->epoch = le32toh(d.epoch);
+	ret_state->cache_id = le64toh(d.cache_id);
 	ret_state->size = le64toh(d.size);
+	ret_state->fill_end = HSM_MIN(le64toh(d.fill_end), ret_state->size);
 	ret_state->mtime_ns = (int64_t)le64toh(d.mtime_ns);
 	memcpy(ret_state->validator, d.text, validator_len);
 	ret_state->validator[validator_len] = 0;
@@ -69,7 +75,9 @@ int hsm_state_store(int fd, const struct hsm_state *state)
 		.flags = state->flags,
 		.chunk_shift = state->chunk_shift,
 		.epoch = htole32(state->epoch),
+		.cache_id = htole64(state->cache_id),
 		.size = htole64(state->size),
+		.fill_end = htole64(state->fill_end),
 		.mtime_ns = htole64((uint64_t)state->mtime_ns),
 		.validator_len = htole16((uint16_t)validator_len),
 		.path_len = htole16((uint16_t)path_len),

@@ -28,13 +28,15 @@ static void init_state(struct hsm *h, struct hsm_state *state, const struct hsm_
 	state->kind = S_ISDIR(e->mode) ? HSM_KIND_DIR : HSM_KIND_FILE;
 	state->flags = e->mtime_exact ? HSM_S_MTIME_EXACT : 0;
 	state->epoch = 0;
+	state->cache_id = h->cache.id;
+	state->fill_end = 0;
 	state->chunk_shift = 0;
 	state->size = 0;
 	state->mtime_ns = e->mtime_ns == HSM_MTIME_UNKNOWN ? 0 : e->mtime_ns;
 	state->validator[0] = 0;
 	if (state->kind == HSM_KIND_DIR)
 		return;
-	state->size = e->size;
+	state->size = state->fill_end = e->size;
 	state->chunk_shift = (uint8_t)hsm_chunkmap_shift(
 		e->size, (unsigned int)__builtin_ctzll(h->opt.chunk_bytes));
 	if (!e->size)
@@ -58,9 +60,9 @@ static int publish_file(int dirfd, const struct hsm_entry *e, const struct hsm_s
 
 	if (fd < 0)
 		return -errno;
-	if (e->size && ftruncate(fd, (off_t)e->size))
-		return -errno;
 	r = hsm_state_store(fd, state);
+	if (!r && e->size && ftruncate(fd, (off_t)e->size))
+		r = -errno;
 	if (!r)
 		r = set_times(fd, state);
 	if (!r && linkat(fd, "", dirfd, e->name, AT_EMPTY_PATH))

@@ -152,7 +152,7 @@ static int verify_file(void *arg, int fd, const char *path)
 	struct hsm_state state;
 	uint32_t count;
 	struct stat st;
-	int r = hsm_state_load(fd, &state);
+	int r = hsm_inode_state(v->h, fd, &state);
 
 	if (r == -ENODATA)
 		return 0; /* local */

@@ -309,6 +309,67 @@ static void damaged_state_is_an_error_not_zeros(void **state)
 	hsm_close(x->h);
 }
 
+/* What a user cut off stays off: neither the hole nor what is written there is ever filled. */
+static void a_cut_file_does_not_grow_back(void **state)
+{
+	struct fixture *x = *state;
+	char have[3000], zeros[2000] = {0};
+	auto_fd int fd = -1;
+
+	open_hsm(x, HSM_NS_LAZY);
+	assert_int_equal(hsm_dir_fill_wait(x->h, hsm_data_fd(x->h)), 0);
+	fd = openat(hsm_data_fd(x->h), "big", O_RDWR | O_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 1000), 0);
+	assert_int_equal(fill(x, "big", 0, 1, HSM_FILL_WRITE), 0);
+	assert_int_equal(ftruncate(fd, BIG_BYTES), 0);
+	hsm_close(x->h);
+	open_hsm(x, HSM_NS_LAZY);
+	assert_int_equal(fill(x, "big", 0, 0, HSM_FILL_ALL), 0);
+	assert_same(x, "big", 0, 1000);
+	assert_int_equal(pread(fd, have, sizeof(have), 0), sizeof(have));
+	assert_memory_equal(have + 1000, zeros, sizeof(zeros));
+	assert_int_equal(pread(fd, have, 2000, BIG_BYTES - 2000), 2000);
+	assert_memory_equal(have, zeros, sizeof(zeros));
+	hsm_close(x->h);
+}
+
+/* One file system, two caches: the stubs of one are local files to the other. */
+static void another_cache_is_left_alone(void **state)
+{
+	struct hsm_frontend fe = {.name = "other"};
+	struct fixture *x = *state;
+	struct hsm_options opt;
+	auto_fd int fd = -1;
+	struct hsm_file *f;
+	struct hsm *other;
+	char cache[96];
+
+	open_hsm(x, HSM_NS_LAZY);
+	assert_int_equal(hsm_dir_fill_wait(x->h, hsm_data_fd(x->h)), 0);
+	fd = open_in(hsm_data_fd(x->h), "big");
+	snprintf(cache, sizeof(cache), "%s/cache2", x->dir);
+	mkdir(cache, 0755);
+	hsm_options_default(&opt);
+	assert_int_equal(hsm_open(x->origin, cache, &opt, &fe, &other), 0);
+	assert_int_equal(hsm_file_get(other, fd, &f), 0);
+	assert_int_equal(hsm_dir_state(other, hsm_data_fd(x->h)), HSM_DIR_LOCAL);
+	hsm_close(other);
+	hsm_close(x->h);
+}
+
+/* A start that fails leaves nothing in the cache directory. */
+static void a_failed_start_leaves_nothing(void **state)
+{
+	struct hsm_frontend fe = {.name = "failing"};
+	struct fixture *x = *state;
+	struct hsm_options opt;
+	struct hsm *h;
+
+	hsm_options_default(&opt);
+	assert_true(hsm_open("http://127.0.0.1:1/", x->cache, &opt, &fe, &h) < 0);
+	assert_int_equal(rmdir(x->cache), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -324,6 +385,9 @@ int main(void)
 		TEST(a_second_daemon_is_refused),
 		TEST(a_changed_object_is_an_error),
 		TEST(damaged_state_is_an_error_not_zeros),
+		TEST(a_cut_file_does_not_grow_back),
+		TEST(another_cache_is_left_alone),
+		TEST(a_failed_start_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
