@@ -9,6 +9,8 @@
 
 #include "hsm/util.h"
 
+#define INLINE_BYTES ((size_t)128 << 10)
+
 static void put(struct fuse_hsm_wait *w)
 {
 	if (--w->refs)
@@ -58,19 +60,26 @@ struct fuse_hsm_wait *fuse_hsm_wait_new(
 	return w;
 }
 
-static void end(struct fuse_hsm_wait *w, int err)
+static void end(struct fuse_hsm_wait *w, int err, bool at_once)
 {
 	if (atomic_exchange(&w->ended, true))
 		return;
 	w->err = err;
-	hsm_pool_submit(w->fs->pool, &w->task, false);
+	if (at_once)
+		reply(&w->task);
+	else
+		hsm_pool_submit(w->fs->pool, &w->task, false);
 }
 
+/*
+ * Called by a thread of the core, which has other requests to look after. A short read is answered
+ * on the spot: copying it costs less than waking a thread that does.
+ */
 void fuse_hsm_wait_done(void *arg, int err)
 {
 	struct fuse_hsm_wait *w = arg;
 
-	end(w, err);
+	end(w, err, w->op == FUSE_HSM_OP_READ && w->size <= INLINE_BYTES);
 	put(w);
 }
 
@@ -99,7 +108,7 @@ static bool is_dying(pid_t tid)
 static void interrupted(fuse_req_t req, void *arg)
 {
 	if (is_dying(fuse_req_ctx(req)->pid))
-		end(arg, -EINTR);
+		end(arg, -EINTR, false);
 }
 
 int fuse_hsm_wait_start(struct fuse_hsm_wait *w)

@@ -26,6 +26,9 @@
 #define OPEN_TREE_CLOEXEC O_CLOEXEC
 #endif
 
+/* No hexadecimal number, which is what staged names are. */
+static const char *const nursery[HSM_NURSERIES] = {"n0", "n1", "n2", "n3"};
+
 #define LOCK_WAIT_MS 2000
 #define LOCK_STEP_MS 20
 
@@ -127,7 +130,8 @@ static int init_root(struct hsm_cache *c)
 			"cache %s: its file system has no trusted xattrs (%s); use ext4, xfs or btrfs",
 			c->path, strerror(-r));
 	if (state.cache_id != c->id)
-		return hsm_err(EINVAL, "cache %s: data and meta are not of the same cache; empty both",
+		return hsm_err(EINVAL,
+			"cache %s: data and meta are not of the same cache; empty both",
 			c->path);
 	return 0;
 }
@@ -153,6 +157,11 @@ static int open_parts(struct hsm_cache *c)
 	c->stage_fd = open_dir(c->meta_fd, "stage", 0700, c->path);
 	if (c->stage_fd < 0)
 		return c->stage_fd;
+	for (int i = 0; i < HSM_NURSERIES; i++) {
+		c->nursery_fd[i] = open_dir(c->stage_fd, nursery[i], 0700, c->path);
+		if (c->nursery_fd[i] < 0)
+			return c->nursery_fd[i];
+	}
 	c->data_fd = open_dir(c->root_fd, "data", 0755, c->path);
 	if (c->data_fd < 0)
 		return c->data_fd;
@@ -192,6 +201,8 @@ void hsm_cache_discard(struct hsm_cache *c)
 
 	if (!c->fresh || c->lock_fd < 0)
 		return;
+	for (int i = 0; i < HSM_NURSERIES; i++)
+		unlinkat(c->stage_fd, nursery[i], AT_REMOVEDIR);
 	unlinkat(c->meta_fd, "stage", AT_REMOVEDIR);
 	for (size_t i = 0; i < HSM_ARRAY_SIZE(files); i++)
 		unlinkat(c->meta_fd, files[i], 0);
@@ -203,10 +214,14 @@ void hsm_cache_init(struct hsm_cache *c)
 {
 	*c = (struct hsm_cache){
 		.root_fd = -1, .data_fd = -1, .meta_fd = -1, .stage_fd = -1, .lock_fd = -1};
+	for (int i = 0; i < HSM_NURSERIES; i++)
+		c->nursery_fd[i] = -1;
 }
 
 void hsm_cache_close(struct hsm_cache *c)
 {
+	for (int i = 0; i < HSM_NURSERIES; i++)
+		hsm_util_close_fd(&c->nursery_fd[i]);
 	hsm_util_close_fd(&c->stage_fd);
 	hsm_util_close_fd(&c->data_fd);
 	hsm_util_close_fd(&c->meta_fd);

@@ -16,6 +16,7 @@
 
 #define HSM_FILE_SHARDS 64
 #define HSM_STREAMS	4
+#define HSM_NURSERIES	4
 
 /* The cache directory: descriptors on a private mount clone, the lock. */
 struct hsm_cache {
@@ -23,10 +24,11 @@ struct hsm_cache {
 	int data_fd; /* CACHE/data, the users' tree */
 	int meta_fd; /* CACHE/meta */
 	int stage_fd; /* CACHE/meta/stage, names that are not published yet */
+	int nursery_fd[HSM_NURSERIES]; /* directories in it, see hsm_stub_create() */
 	int lock_fd;
 	dev_t dev;
 	uint64_t id; /* in the state of every inode of this cache */
-	bool fresh;  /* CACHE/meta was made by this hsm_cache_open() */
+	bool fresh; /* CACHE/meta was made by this hsm_cache_open() */
 	char *path; /* absolute, as users see it */
 };
 
@@ -79,7 +81,8 @@ struct hsm_file {
 	uint8_t *map; /* slot->map; bits only ever get set */
 
 	_Atomic uint32_t present; /* bits set in .map */
-	_Atomic uint64_t fill_end; /* as in the state; only ever gets smaller, under both locks */
+	_Atomic uint64_t
+		fill_end; /* as in the state; only ever gets smaller, under both locks */
 	_Atomic bool complete;
 
 	pthread_mutex_t write_lock; /* one write and its mtime at a time; taken before .lock */
@@ -202,10 +205,14 @@ void hsm_pending_cancel(struct hsm *h);
 /* stub.c */
 /*
  * Makes @e and publishes it as dirfd/name; @tmp: a name for the caller's use in the staging
- * directory. @dirpath: remote path of the directory. -EEXIST: the name is taken, by a local object or an earlier try.
+ * directory. @dirpath: remote path of the directory. @home: where a file's inode is allocated:
+ * @dirfd, or, for threads that would get into each other's way there, one of the nurseries
+ * (xfs places directories, and with them their files, in allocation groups in turn). -EEXIST: the name is taken, by a local object or an earlier try.
  */
 int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
-	const char *tmp);
+	int home, const char *tmp);
+/* The nursery that is farthest from @dirfd. */
+int hsm_stub_nursery(struct hsm *h, int dirfd);
 int hsm_stage_clean(struct hsm *h);
 
 /* populate.c */

@@ -150,8 +150,7 @@ int hsm_file_fill_wait(
 
 int hsm_dir_names_wait(struct hsm *h, int dirfd)
 {
-	struct sync_wait s = {
-		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+	struct sync_wait s = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
 	int r;
 
 	do {

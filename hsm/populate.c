@@ -53,7 +53,7 @@ static void count_entry(struct batch *b, const struct hsm_entry *e, int r)
 	}
 }
 
-static void work(struct batch *b)
+static void work(struct batch *b, int home)
 {
 	struct hsm *h = b->h;
 	size_t from, to;
@@ -68,7 +68,7 @@ static void work(struct batch *b)
 		for (; from < to && !b->err; from++) {
 			const struct hsm_entry *e = &b->listing->entry[from];
 
-			count_entry(b, e, hsm_stub_create(h, b->dirfd, b->path, e, tmp));
+			count_entry(b, e, hsm_stub_create(h, b->dirfd, b->path, e, home, tmp));
 		}
 	}
 }
@@ -96,7 +96,7 @@ static void help(struct hsm_task *task)
 	if (!b->closed) {
 		b->inside++;
 		pthread_mutex_unlock(&b->lock);
-		work(b);
+		work(b, hsm_stub_nursery(b->h, b->dirfd));
 		pthread_mutex_lock(&b->lock);
 		if (!--b->inside)
 			pthread_cond_signal(&b->left);
@@ -140,7 +140,7 @@ static int create_all(struct hsm *h, int dirfd, const char *path,
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->left, NULL);
 	call_helpers(b);
-	work(b);
+	work(b, dirfd);
 	pthread_mutex_lock(&b->lock);
 	b->closed = true;
 	while (b->inside)
@@ -172,7 +172,8 @@ static int mark_populated(struct hsm *h, int dirfd, bool subdirs)
 		state.flags |= HSM_S_DEEP;
 	r = hsm_state_store(dirfd, &state);
 	if (r)
-		return hsm_err(-r, "/%s: its state cannot be written: %s", state.path, strerror(-r));
+		return hsm_err(
+			-r, "/%s: its state cannot be written: %s", state.path, strerror(-r));
 	hsm_stats_add(h->stats, HSM_C_DIRS_POPULATED, 1);
 	return 0;
 }

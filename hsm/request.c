@@ -176,7 +176,10 @@ static void on_done(struct hsm_fetch *fetch, int err)
 		hsm_log(HSM_LOG_WARN, "%s", hsm_err_text());
 	pthread_mutex_lock(&f->lock);
 	unlink_request(f, r);
-	if (err)
+	/* At the end nothing more is started: those who wait for a later request are told now. */
+	if (f->h->closing)
+		list = hsm_waiters_take(f, 0, f->count, -ECANCELED);
+	else if (err)
 		list = hsm_waiters_take(f, r->filled_end, r->end, reader_error(err));
 	hsm_requests_schedule(f);
 	pthread_mutex_unlock(&f->lock);

@@ -34,7 +34,7 @@ struct hsm_state {
 	uint8_t chunk_shift;
 	uint32_t epoch;
 	uint64_t cache_id; /* of the cache it belongs to: a file system may hold several */
-	uint64_t size;     /* of the object on the origin */
+	uint64_t size; /* of the object on the origin */
 	uint64_t fill_end; /* bytes from here on are local: the user cut the file there once */
 	int64_t mtime_ns;
 	char validator[HSM_VALIDATOR_MAX];

@@ -53,9 +53,10 @@ static int set_times(int fd, const struct hsm_state *state)
 	return futimens(fd, times) ? -errno : 0;
 }
 
-static int publish_file(int dirfd, const struct hsm_entry *e, const struct hsm_state *state)
+static int publish_file(
+	int dirfd, int home, const struct hsm_entry *e, const struct hsm_state *state)
 {
-	auto_fd int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, e->mode & 07777);
+	auto_fd int fd = openat(home, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, e->mode & 07777);
 	int r;
 
 	if (fd < 0)
@@ -119,7 +120,7 @@ static int publish_staged(struct hsm *h, int dirfd, const struct hsm_entry *e,
 }
 
 int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
-	const char *tmp)
+	int home, const char *tmp)
 {
 	struct hsm_state state;
 	int r = hsm_name_check(e->name, strlen(e->name));
@@ -130,10 +131,28 @@ int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct 
 		return r;
 	init_state(h, &state, e);
 	if (S_ISREG(e->mode))
-		return publish_file(dirfd, e, &state);
+		return publish_file(dirfd, home, e, &state);
 	if (S_ISDIR(e->mode) || (S_ISLNK(e->mode) && e->target))
 		return publish_staged(h, dirfd, e, &state, tmp);
 	return -EINVAL;
+}
+
+/* The numbers of inodes in other allocation groups differ in their highest bits. */
+int hsm_stub_nursery(struct hsm *h, int dirfd)
+{
+	int best = h->cache.nursery_fd[0];
+	ino_t distance = 0;
+	struct stat dir, st;
+
+	if (fstat(dirfd, &dir))
+		return best;
+	for (int i = 0; i < HSM_NURSERIES; i++) {
+		if (fstat(h->cache.nursery_fd[i], &st) || (st.st_ino ^ dir.st_ino) <= distance)
+			continue;
+		distance = st.st_ino ^ dir.st_ino;
+		best = h->cache.nursery_fd[i];
+	}
+	return best;
 }
 
 int hsm_stage_clean(struct hsm *h)
@@ -147,7 +166,7 @@ int hsm_stage_clean(struct hsm *h)
 		return -errno;
 	}
 	while ((e = readdir(dir))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		if (e->d_name[0] == '.' || e->d_name[0] == 'n') /* the nurseries stay */
 			continue;
 		if (unlinkat(h->cache.stage_fd, e->d_name, 0) && errno == EISDIR)
 			unlinkat(h->cache.stage_fd, e->d_name, AT_REMOVEDIR);

@@ -93,6 +93,10 @@ nginx_conf() {
 				root "$data";
 				autoindex on;
 				autoindex_format json;
+				location /html/ {
+					alias "$data/";
+					autoindex_format html;
+				}
 			}
 		}
 	END
@@ -127,18 +131,20 @@ fresh_fs() {
 	sync
 }
 
-# start_daemon fuse|fan DATASET: sets $tree. The cache of an earlier start is used again.
+# start_daemon fuse|fan DATASET|all: sets $tree. The cache of an earlier start is used again.
 start_daemon() {
 	cache=$work/fs/cache
+	origin=$url/$2/
+	[ "$2" != all ] || origin=$url/
 	case $1 in
 	fuse)
 		tree=$work/mnt
-		set -- fuse_hsm "$url/$2/" "$cache" "$work/mnt"
+		set -- fuse_hsm "$origin" "$cache" "$work/mnt"
 		;;
 	fan)
 		# shellcheck disable=SC2034 # for the figures
 		tree=$cache/data
-		set -- fan_hsm "$url/$2/" "$cache"
+		set -- fan_hsm "$origin" "$cache"
 		;;
 	esac
 	program=$1

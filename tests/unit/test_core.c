@@ -357,6 +357,38 @@ static void another_cache_is_left_alone(void **state)
 	hsm_close(x->h);
 }
 
+static void count_cancelled(void *arg, int err)
+{
+	if (err == -ECANCELED)
+		++*(_Atomic int *)arg;
+}
+
+/* More waiters than connections: also those whose request was never started are told. */
+static void closing_tells_every_waiter(void **state)
+{
+	struct hsm_frontend fe = {.name = "test"};
+	struct fixture *x = *state;
+	_Atomic int cancelled = 0;
+	struct hsm_options opt;
+	auto_fd int fd = -1;
+
+	hsm_options_default(&opt);
+	opt.latency_ns = 5 * HSM_NSEC;
+	opt.connections = 2;
+	opt.readahead_bytes = 0;
+	open_hsm(x, HSM_NS_LAZY);
+	assert_int_equal(hsm_dir_fill_wait(x->h, hsm_data_fd(x->h)), 0);
+	hsm_close(x->h);
+	assert_int_equal(hsm_open(x->origin, x->cache, &opt, &fe, &x->h), 0);
+	fd = open_in(hsm_data_fd(x->h), "big");
+	for (uint64_t i = 0; i < 10; i++)
+		assert_int_equal(hsm_fd_fill(x->h, fd, 3 * i << 16, 1, HSM_FILL_READ,
+					 count_cancelled, &cancelled),
+			0);
+	hsm_close(x->h);
+	assert_int_equal(cancelled, 10);
+}
+
 /* A start that fails leaves nothing in the cache directory. */
 static void a_failed_start_leaves_nothing(void **state)
 {
@@ -387,6 +419,7 @@ int main(void)
 		TEST(damaged_state_is_an_error_not_zeros),
 		TEST(a_cut_file_does_not_grow_back),
 		TEST(another_cache_is_left_alone),
+		TEST(closing_tells_every_waiter),
 		TEST(a_failed_start_leaves_nothing),
 	};
 
