@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "fan_hsm/answer.h"
 #include "fan_hsm/fanotify_compat.h"
@@ -107,16 +106,11 @@ static void file_done(void *arg, int err)
 }
 
 /*
- * A file without state may be a stub that the core is just making, if somebody with the right to
- * looks into CACHE/meta. A stub gets its state before its size: so it is enough to leave
- * empty files alone and to look at the state once more when the mark is there.
+ * A file without state stays without: the core gives a stub its state before anybody can see it. The
+ * state is read once more when the mark is there, so that not even a mistake in that makes zeros.
  */
 static void ignore_from_now(struct fan_hsm *fan, int fd)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) || !st.st_size)
-		return;
 	fan_hsm_mark_ignore(fan, fd);
 	if (deny_if_stub(fan, fd))
 		fan_hsm_unmark_ignore(fan, fd);

@@ -22,7 +22,7 @@ struct metric {
 };
 
 static const struct metric metrics[] = {
-	{"wall", "elapsed time", TEST},
+	{"wall", "elapsed time", ALL}, /* of a fio job it says little */
 	{"bw", "throughput", TEST},
 	{"rate", "operations a second", ALL},
 	{"first_line", "time to the first line of output", TEST},

@@ -16,6 +16,7 @@
 #include "hsm/util.h"
 
 #define NEVER	    UINT64_MAX
+#define LARGE_BYTES (4ULL << 20)
 #define STALL_TICKS 8 /* the stall timeout is seen with this resolution */
 
 static uint64_t tick_length(const struct hsm_http_engine *e)
@@ -42,6 +43,17 @@ static struct hsm_http_engine *least_loaded(struct hsm_http *h)
 	return best;
 }
 
+/*
+ * Parts of one large object go to one engine: they end up in one file, whose inode lock two threads
+ * would only fight for. The path's address is the same as long as the file is in use.
+ */
+static struct hsm_http_engine *engine_for(struct hsm_http *h, const struct hsm_fetch *f)
+{
+	if (f->size < LARGE_BYTES)
+		return least_loaded(h);
+	return &h->engine[((uintptr_t)f->path >> 8) % h->engines];
+}
+
 static void wake(struct hsm_http_engine *e)
 {
 	const uint64_t one = 1;
@@ -64,7 +76,7 @@ static void queued(struct hsm_http_engine *e)
 
 void hsm_http_submit_fetch(struct hsm_http *h, struct hsm_fetch *f)
 {
-	struct hsm_http_engine *e = least_loaded(h);
+	struct hsm_http_engine *e = engine_for(h, f);
 
 	atomic_fetch_add_explicit(&e->load, 1, memory_order_relaxed);
 	f->next = NULL;

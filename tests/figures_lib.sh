@@ -47,6 +47,7 @@ release_fs() {
 
 clean_up() {
 	trap '' HUP INT TERM
+	! command -v end_extra >/dev/null || end_extra
 	release_fs
 	[ -z "$nginx_pid" ] || kill "$nginx_pid"
 	wait

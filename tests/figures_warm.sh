@@ -7,13 +7,15 @@ set -u
 # shellcheck source=tests/figures_lib.sh
 . "$(dirname "$0")/figures_lib.sh"
 
-# second_fs NAME: an xfs of its own, so that no other file system's marks touch it.
+# second_fs NAME: an xfs of its own, so that no other file system's marks touch it, with a file as
+# deep as those of the cache: a path costs by the component.
 second_fs() {
 	mkdir -p "$work/$1"
-	truncate -s 256M "$work/$1.img"
+	truncate -s 512M "$work/$1.img"
 	mkfs.xfs -q -f "$work/$1.img" && mount -o loop "$work/$1.img" "$work/$1" ||
 		die "cannot make the file system $1"
-	head -c 8192 /dev/urandom >"$work/$1/file"
+	mkdir -p "$work/$1/cache/data"
+	head -c 8192 /dev/urandom >"$work/$1/cache/data/file"
 	extra_fs="$extra_fs $1"
 }
 
@@ -35,8 +37,6 @@ cost() {
 # present in a file of fan_hsm that is not complete. All on one processor, reader and daemon.
 figure_calls() {
 	fresh_fs
-	extra_fs=
-	listener_pid=
 	second_fs plain
 	second_fs listened
 	taskset -c 1 "$B/tests/tools/bare_listener" "$work/listened" &
@@ -49,7 +49,7 @@ figure_calls() {
 	cat "$complete" >/dev/null
 	head -c 4096 "$partial" >/dev/null
 	sleep 3
-	taskset -c 1 "$B/bin/syscost" -r 101 "$work/plain/file" "$complete" "$work/listened/file" \
+	taskset -c 1 "$B/bin/syscost" -r 101 "$work/plain/cache/data/file" "$complete" "$work/listened/cache/data/file" \
 		"$partial" >"$work/cost" || die "syscost failed"
 	pread=$(awk -v a="$(cost 1 pread)" -v b="$(cost 0 pread)" 'BEGIN { print (a - b) / 1e3 }')
 	open=$(awk -v a="$(cost 1 open_read_close)" -v b="$(cost 0 open_read_close)" \
@@ -112,4 +112,6 @@ figure_sequential() {
 		"medians $(seconds "$mine") s, $(seconds "$other") s"
 }
 
+extra_fs=
+listener_pid=
 figures_main "calls sequential" "seq fio" "$@"
