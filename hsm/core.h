@@ -207,7 +207,8 @@ void hsm_pending_cancel(struct hsm *h);
  * Makes @e and publishes it as dirfd/name; @tmp: a name for the caller's use in the staging
  * directory. @dirpath: remote path of the directory. @home: where a file's inode is allocated:
  * @dirfd, or, for threads that would get into each other's way there, one of the nurseries
- * (xfs places directories, and with them their files, in allocation groups in turn). -EEXIST: the name is taken, by a local object or an earlier try.
+ * (xfs places directories, and with them their files, in allocation groups in turn).
+ * -EEXIST: the name is taken, by a local object or an earlier try.
  */
 int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
 	int home, const char *tmp);
