@@ -285,14 +285,12 @@ static void a_second_daemon_is_refused(void **state)
 static void a_changed_object_is_an_error(void **state)
 {
 	struct fixture *x = *state;
-	char byte = 1;
 
 	open_hsm(x, HSM_NS_LAZY);
 	assert_int_equal(hsm_dir_fill_wait(x->h, hsm_data_fd(x->h)), 0);
 	assert_int_equal(fill(x, "big", 0, 1, HSM_FILL_WRITE), 0);
 	write_file(x->origin, "big", BIG_BYTES, 77);
 	assert_int_equal(fill(x, "big", 2 << 20, 1, HSM_FILL_READ), -EIO);
-	(void)byte;
 	hsm_close(x->h);
 }
 
