@@ -86,6 +86,9 @@ static int take_lock(struct hsm_cache *c)
 
 		pid[HSM_MAX(n, 0)] = 0;
 		pid[strcspn(pid, "\n")] = 0;
+		/* Without the lock nothing here is ours to discard. */
+		close(c->lock_fd);
+		c->lock_fd = -1;
 		return hsm_err(EBUSY,
 			"cache %s is in use by process %s; stop it with: hsmctl stop %s",
 			c->path, pid, c->path);

@@ -226,7 +226,7 @@ int hsm_names_create(struct hsm *h, int dirfd, const char *path, bool *ret_subdi
 /* dir.c */
 /*
  * Adds a waiter to the directory's job, made if there is none. @names_only: its own names will do.
- * 1: nothing left to do; 0: @done will be called; -EAGAIN: a job is just ending, try again.
+ * 1: nothing left to do; 0: @done will be called; negative: failed at once.
  */
 int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg);
 void hsm_dirs_drain(struct hsm *h);

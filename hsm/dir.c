@@ -265,7 +265,7 @@ static struct hsm_dirjob *new_job(struct hsm *h, uint64_t ino, const struct hsm_
 }
 
 /* 1 is decided under the lock, since a job publishes its result before it leaves the table. */
-int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg)
+static int join_once(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg)
 {
 	struct dirwait *w = malloc(sizeof(*w));
 	struct hsm_dirjob *job = NULL;
@@ -313,19 +313,22 @@ int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, vo
 	return r;
 }
 
+int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg)
+{
+	int r;
+
+	while ((r = join_once(h, dirfd, names_only, done, arg)) == -EAGAIN)
+		sched_yield();
+	return r;
+}
+
 int hsm_dir_fill(struct hsm *h, int dirfd, hsm_done_fn done, void *arg)
 {
 	enum hsm_dir_state state = hsm_dir_state(h, dirfd);
-	int r;
 
 	if (state == HSM_DIR_LOCAL || state == HSM_DIR_COMPLETE)
 		return 1;
-	do {
-		r = hsm_dir_join(h, dirfd, false, done, arg);
-		if (r == -EAGAIN)
-			sched_yield();
-	} while (r == -EAGAIN);
-	return r;
+	return hsm_dir_join(h, dirfd, false, done, arg);
 }
 
 void hsm_dirs_drain(struct hsm *h)

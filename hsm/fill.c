@@ -151,11 +151,8 @@ int hsm_file_fill_wait(
 int hsm_dir_names_wait(struct hsm *h, int dirfd)
 {
 	struct sync_wait s = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
-	int r;
+	int r = hsm_dir_join(h, dirfd, true, sync_done, &s);
 
-	do {
-		r = hsm_dir_join(h, dirfd, true, sync_done, &s);
-	} while (r == -EAGAIN);
 	return r ? HSM_MIN(r, 0) : sync_wait_for(&s);
 }
 

@@ -2,7 +2,6 @@
 /* A whole tree of names: directories are populated in parallel, each when its parent is done. */
 #include <dirent.h>
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 #include "hsm/core.h"
@@ -89,13 +88,8 @@ static void add_node(struct tree *t, int dirfd)
 	t->nodes++;
 	pthread_mutex_unlock(&t->lock);
 	r = hsm_handle_of(dirfd, &n->handle);
-	while (!r) {
+	if (!r)
 		r = hsm_dir_join(t->h, dirfd, true, names_done, n);
-		if (r != -EAGAIN)
-			break;
-		sched_yield();
-		r = 0;
-	}
 	if (r)
 		names_done(n, HSM_MIN(r, 0));
 }
