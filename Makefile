@@ -7,7 +7,6 @@ SAN     ?=
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      ?= cc
-PKGS    := fuse3 libcurl jansson gumbo inih libxxhash libarchive
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -25,9 +24,22 @@ CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(SANFLAGS) -pthread $(CFLAGS)
 LDFLAGS_ALL = $(SANFLAGS) -pthread $(LDFLAGS)
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
-CPPFLAGS += $(call pkg,--cflags,fuse3)
+# A libfuse newer than the distribution's, if `make deps` had to build one; static.
+LIBFUSE ?= build/libfuse
+ifneq ($(wildcard $(LIBFUSE)/complete),)
+fuse_pkg = $(shell PKG_CONFIG_PATH=$(LIBFUSE)/lib/pkgconfig pkg-config \
+             --define-variable=prefix=$(abspath $(LIBFUSE)) --static $(1) fuse3)
+else
+fuse_pkg = $(call pkg,$(1),fuse3)
+endif
+CPPFLAGS += $(call fuse_pkg,--cflags)
+# Since 3.18.3 libfuse says when a request is to clear set-id bits.
+probe_kill := \#include <fuse_lowlevel.h>\nstruct fuse_file_info f = {.kill_suidgid = 1};\n
+CPPFLAGS += $(KILL_SUIDGID)
+KILL_SUIDGID := $(shell printf '$(probe_kill)' | $(CC) -DFUSE_USE_VERSION=314 -D_FILE_OFFSET_BITS=64 \
+    $(call fuse_pkg,--cflags) -fsyntax-only -x c - 2>/dev/null && echo -DHSM_HAVE_KILL_SUIDGID)
 LIBS_HSM     = $(call pkg,--libs,libcurl jansson gumbo)
-LIBS_FUSE    = $(call pkg,--libs,fuse3)
+LIBS_FUSE    = $(call fuse_pkg,--libs) $(call pkg,--libs,liburing)
 LIBS_HARNESS = $(call pkg,--libs,jansson inih libxxhash) -lm
 LIBS_hsmgen  = $(call pkg,--libs,libarchive libxxhash)
 LIBS_TEST    = $(call pkg,--libs,cmocka libmicrohttpd)
@@ -42,7 +54,7 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
 TOOLS := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
 CFILES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all help deps bench check unit it build tests install uninstall clean lint \
+.PHONY: all help deps bench check unit it build tests install uninstall clean distclean lint \
         format format-check analyze figures plots
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -56,6 +68,7 @@ help: ## this text
 
 deps: ## install what is missing (Debian packages; needs root)
 	$(Q)sh tests/deps.sh
+	$(Q)sh tests/libfuse.sh $(LIBFUSE)
 
 bench: deps ## install, build, run the quick comparison, write report and plots
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
@@ -101,7 +114,7 @@ $(B)/libbench.a: $(filter-out $(B)/obj/harness/main.o,$(call objs,harness))
 define link
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(1)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1)
 endef
 
 $(BIN)/fuse_hsm: $(call objs,fuse_hsm) $(B)/libhsm.a
@@ -116,7 +129,9 @@ $(BIN)/hsmgen: $(call objs,workloads/gen)
 $(GENS): $(BIN)/%: $(B)/obj/workloads/%.o
 	$(call link,$(LIBS_$*) -lm)
 $(UNITS): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libhsm.a $(B)/libbench.a
-	$(call link,$(LIBS_HSM) $(LIBS_HARNESS) $(LIBS_TEST))
+	$(call link,$(if $(findstring test_fuse_,$@),$(LIBS_FUSE)) $(LIBS_HSM) $(LIBS_HARNESS) $(LIBS_TEST))
+$(filter $(B)/tests/unit/test_fuse_%,$(UNITS)): $(filter-out %/main.o,$(call objs,fuse_hsm))
+$(B)/tests/tools/posixcheck: $(call objs,tests/tools/posix)
 $(TOOLS): $(B)/tests/tools/%: $(B)/obj/tests/tools/%.o
 	$(call link,$(LIBS_TEST) $(call pkg,--libs,libcurl))
 
@@ -140,7 +155,10 @@ analyze: ## clang-tidy and cppcheck
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -I. hsm fuse_hsm fan_hsm hsmctl harness workloads
 	$(Q)clang-tidy --quiet $(filter %.c,$(CFILES)) -- $(CPPFLAGS) -std=gnu17
 
-clean: ## remove the build
-	$(Q)rm -rf $(B)
+clean: ## remove the build, but for a libfuse built for it
+	$(Q)rm -rf $(filter-out $(LIBFUSE) $(abspath $(LIBFUSE)),$(wildcard $(B)/*))
+
+distclean: ## remove everything that was built
+	$(Q)rm -rf $(B) $(LIBFUSE)
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

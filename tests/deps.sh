@@ -8,7 +8,7 @@ set -eu
 build="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libgumbo-dev libjansson-dev
 libinih-dev libxxhash-dev libarchive-dev libcmocka-dev libmicrohttpd-dev nginx-light fio gnuplot-nox xfsprogs
 btrfs-progs e2fsprogs zip unzip xz-utils attr jq curl git sqlite3 openssl python3
-procps linux-source-6.1"
+procps linux-source-6.1 liburing-dev libnuma-dev meson ninja-build dpkg-dev"
 lint="clang-format shellcheck"
 
 say() {
