@@ -65,19 +65,51 @@ static void run_verify(struct hsm *h, const char *path, struct answer *a)
 				   : HSM_EXIT_OK;
 
 	last_line(a, code, "totals",
-		json_pack("{sI sI sI sI sI}", "files", (json_int_t)t.files, "chunks",
-			(json_int_t)t.chunks, "bytes", (json_int_t)t.bytes, "mismatches",
-			(json_int_t)t.mismatches, "errors", (json_int_t)t.errors));
+		json_pack("{sI sI sI sI sI sI}", "files", (json_int_t)t.files, "chunks",
+			(json_int_t)t.chunks, "bytes", (json_int_t)t.bytes, "changed",
+			(json_int_t)t.changed, "mismatches", (json_int_t)t.mismatches, "errors",
+			(json_int_t)t.errors));
+}
+
+static void run_evict(struct hsm *h, const char *path, uint64_t to_free, struct answer *a)
+{
+	struct hsm_evict_totals t = {0};
+	int r = to_free ? hsm_evict_to_free(h, to_free, report_line, a, &t)
+			: hsm_evict_path(h, path, report_line, a, &t);
+	json_t *line = json_pack("{si s{sI sI sI sI sI sI}}", "code",
+		r || t.errors ? HSM_EXIT_FAILED : HSM_EXIT_OK, "totals", "files",
+		(json_int_t)t.files, "bytes", (json_int_t)t.bytes, "skipped_open",
+		(json_int_t)t.skipped_open, "skipped_modified", (json_int_t)t.skipped_modified,
+		"skipped_local", (json_int_t)t.skipped_local, "errors", (json_int_t)t.errors);
+
+	if (r == -EOPNOTSUPP || (r == -EBUSY && to_free) || r == -ENOSPC)
+		json_object_set_new(line, "text", json_string(hsm_err_text()));
+	a->fn(a->arg, line);
+	json_decref(line);
+}
+
+static void run_refresh(struct hsm *h, const char *path, struct answer *a)
+{
+	struct hsm_refresh_totals t = {0};
+	int r = hsm_refresh(h, path, report_line, a, &t);
+
+	last_line(a, r || t.errors ? HSM_EXIT_FAILED : HSM_EXIT_OK, "totals",
+		json_pack("{sI sI sI sI sI sI}", "dirs", (json_int_t)t.dirs, "added",
+			(json_int_t)t.added, "removed", (json_int_t)t.removed, "replaced",
+			(json_int_t)t.replaced, "conflicts", (json_int_t)t.conflicts, "errors",
+			(json_int_t)t.errors));
 }
 
 void hsm_control_run(struct hsm *h, json_t *request, hsm_answer_fn fn, void *arg)
 {
 	const char *command = "", *path = "";
 	struct answer a = {fn, arg};
+	json_int_t to_free = 0;
 	int data = 0, r;
 
-	if (json_unpack(request, "{s:s, s?s, s?b}", "command", &command, "path", &path, "data",
-		    &data)) {
+	if (json_unpack(request, "{s:s, s?s, s?b, s?I}", "command", &command, "path", &path,
+		    "data", &data, "to_free", &to_free) ||
+		to_free < 0) {
 		last_line(&a, HSM_EXIT_USAGE, "text", json_string("malformed request"));
 	} else if (!strcmp(command, "status")) {
 		last_line(&a, HSM_EXIT_OK, "status", hsm_status_json(h));
@@ -86,6 +118,10 @@ void hsm_control_run(struct hsm *h, json_t *request, hsm_answer_fn fn, void *arg
 		last_line(&a, r ? HSM_EXIT_FAILED : HSM_EXIT_OK, NULL, NULL);
 	} else if (!strcmp(command, "verify")) {
 		run_verify(h, path, &a);
+	} else if (!strcmp(command, "evict")) {
+		run_evict(h, path, (uint64_t)to_free, &a);
+	} else if (!strcmp(command, "refresh")) {
+		run_refresh(h, path, &a);
 	} else if (!strcmp(command, "stop") && h->fe.stop) {
 		last_line(&a, HSM_EXIT_OK, "pid", json_integer(getpid()));
 		h->fe.stop(h->fe.ctx);

@@ -5,9 +5,10 @@
  * The commands of hsmctl, the same through the control socket of a daemon or on an idle cache.
  *
  * Protocol on CACHE/meta/control (a stream socket, root only): the client sends one JSON object in
- * a line, {"command": "status" | "stop" | "populate" | "verify", "path": "...", "data": bool}; the
- * daemon answers with any number of {"path": ..., "text": ...} lines and last one with a
- * "code" (enum hsm_exit), for status together with "status": {...}, for verify with "totals".
+ * a line, {"command": "status" | "stop" | "populate" | "verify" | "evict" | "refresh", "path": "...",
+ * "data": bool, "to_free": bytes}; the daemon answers with any number of {"path": ..., "text": ...}
+ * lines and last one with a "code" (enum hsm_exit), for status together with "status": {...}, for
+ * verify, evict and refresh with "totals".
  */
 #include <jansson.h>
 

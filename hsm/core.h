@@ -17,6 +17,7 @@
 #define HSM_FILE_SHARDS 64
 #define HSM_STREAMS	4
 #define HSM_NURSERIES	4
+#define HSM_STATE_LOCKS 16
 
 /* The cache directory: descriptors on a private mount clone, the lock. */
 struct hsm_cache {
@@ -121,6 +122,7 @@ struct hsm {
 	char *origin_spec;
 	struct hsm_pool *pool;
 	struct hsm_shard shard[HSM_FILE_SHARDS];
+	pthread_mutex_t state_lock[HSM_STATE_LOCKS]; /* by inode number, see change.c */
 	uint64_t started_ns;
 
 	pthread_mutex_t pending_lock; /* .pending_* */
@@ -140,7 +142,15 @@ struct hsm {
 	bool keeper_runs;
 	bool keeper_pressed; /* the table of active files is full */
 
+	pthread_mutex_t refresh_lock; /* all of refreshing */
+	pthread_cond_t refresh_change;
+	bool refreshing; /* one at a time */
+	pthread_t refresher; /* the schedule */
+	bool refresher_runs;
+
 	struct hsm_control *control;
+	struct hsm_evictor *evictor; /* NULL: no watermarks */
+	pthread_mutex_t evict_lock; /* one run of eviction at a time */
 };
 
 /* cache.c */
@@ -160,24 +170,48 @@ int hsm_cache_set_origin(struct hsm_cache *c, const char *spec);
 /* file.c */
 /* hsm_state_load() for this cache only: an inode of another one is local here (-ENODATA). */
 int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state);
+/*
+ * 1 = *ret_state describes a file with missing chunks (without HSM_S_COMPLETE: an old claim that
+ * is not believed is gone); 0 = nothing to fill.
+ */
+int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state);
+/* While it is held the xattrs of an inode without an active object belong to the caller. */
+void hsm_state_lock(struct hsm *h, uint64_t ino);
+void hsm_state_unlock(struct hsm *h, uint64_t ino);
 int hsm_files_init(struct hsm *h);
 void hsm_files_release(struct hsm *h);
 void hsm_file_ref(struct hsm_file *f);
+/* The object in the table, referenced, perhaps still being loaded; NULL if there is none. */
+struct hsm_file *hsm_file_lookup(struct hsm *h, uint64_t ino);
+/* Waits for who loads it. False: nothing to fill after all; the object owns nothing. */
+bool hsm_file_ready(struct hsm_file *f);
+/* The active object of the inode, with a reference, loaded; or NULL: none is made. */
+struct hsm_file *hsm_file_find(struct hsm *h, uint64_t ino);
+/* Is there an object, used or idle? */
+bool hsm_file_is_active(struct hsm *h, uint64_t ino);
+/* Stamps and frees an idle object. False: somebody uses it. */
+bool hsm_file_drop(struct hsm *h, uint64_t ino);
 /* Frees idle objects older than @age_ns, stamping them; returns how many slots stay in use. */
 unsigned int hsm_files_expire(struct hsm *h, uint64_t age_ns);
 /* No place for another active file: lets the keeper free idle ones now. */
 void hsm_keeper_press(struct hsm *h);
-/* The user made the file shorter: what lay behind @size never comes back from the origin. */
-void hsm_file_cut(struct hsm_file *f, uint64_t size);
-/* Every chunk is present: stamps, and tells the front-end once. */
-void hsm_file_finish(struct hsm_file *f);
-/* Writes xattrs for what became present since the last stamp. */
-int hsm_file_stamp(struct hsm_file *f);
 void hsm_files_stamp_all(struct hsm *h);
-/* Journal replay: merges a slot of a dead daemon into the inode's xattrs. */
-void hsm_file_replay(void *hsm, const struct hsm_slot *slot);
 /* Active files by state, for status. */
 json_t *hsm_files_json(struct hsm *h);
+
+/* stamp.c */
+/* Every chunk is present: stamps, and tells the front-end once. */
+void hsm_file_finish(struct hsm_file *f);
+/* Writes xattrs for what became present since the last stamp; blocks for the disk if MODIFIED. */
+int hsm_file_stamp(struct hsm_file *f);
+/* Stamps a file that a user changed, so that a sync that follows keeps what is his. */
+int hsm_file_settle(struct hsm_file *f);
+/* Journal replay: merges a slot of a dead daemon into the inode's xattrs. */
+void hsm_file_replay(void *hsm, const struct hsm_slot *slot);
+
+/* change.c */
+/* The user made the file shorter: what lay behind @size never comes back from the origin. */
+void hsm_file_cut(struct hsm_file *f, uint64_t size);
 
 /* request.c */
 /* f->lock held: starts what the waiters need, within the limits; the rest when a request ends. */
@@ -212,6 +246,9 @@ void hsm_pending_cancel(struct hsm *h);
  */
 int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
 	int home, const char *tmp);
+/* The same, left in the staging directory as @tmp; nothing is there after an error. */
+int hsm_stub_stage(struct hsm *h, int dirfd, const char *dirpath, const struct hsm_entry *e,
+	const char *tmp);
 /* The nursery that is farthest from @dirfd. */
 int hsm_stub_nursery(struct hsm *h, int dirfd);
 int hsm_stage_clean(struct hsm *h);
@@ -230,19 +267,23 @@ int hsm_names_create(struct hsm *h, int dirfd, const char *path, bool *ret_subdi
  */
 int hsm_dir_join(struct hsm *h, int dirfd, bool names_only, hsm_done_fn done, void *arg);
 void hsm_dirs_drain(struct hsm *h);
+/* Changes the state of a directory as one step: flags, and the mtime unless HSM_MTIME_UNKNOWN. */
+int hsm_dir_update(
+	struct hsm *h, int dirfd, uint8_t set_flags, uint8_t clear_flags, int64_t mtime_ns);
 
 /* tree.c */
 /* The names of the directory and of everything below it. Blocks. First error, all tried. */
 int hsm_tree_populate(struct hsm *h, int dirfd);
 
 /* walk.c */
-typedef void (*hsm_report_fn)(void *arg, const char *path, const char *text);
 /*
  * Names below @path (relative to the tree, "" = all of it), with @data also the bytes of
  * every file. Each failure is reported; the result is the first one.
  */
 int hsm_walk_populate(
 	struct hsm *h, const char *path, bool data, hsm_report_fn report, void *arg);
+/* Opens @path below the tree as it is, asking the origin for nothing. O_RDONLY or -errno. */
+int hsm_walk_open_there(struct hsm *h, const char *path);
 /* Opens @path below the tree, populating the directories on the way. O_RDONLY or -errno. */
 int hsm_walk_open(struct hsm *h, const char *path);
 
@@ -252,14 +293,31 @@ int hsm_walk_files(int dirfd, const char *path, hsm_visit_fn visit, void *arg);
 
 /* verify.c */
 struct hsm_verify_totals {
-	uint64_t files, chunks, bytes, mismatches, errors;
+	uint64_t files, chunks, bytes, changed, mismatches, errors;
 };
 /*
  * Compares every present chunk below @path with the origin. 0 also when there are mismatches:
- * see @ret_totals. Local and changed sizes are reported as mismatches.
+ * see @ret_totals. A file that a user changed is reported, counted as changed and not compared; one
+ * of another size that is not marked so is a mismatch.
  */
 int hsm_verify(struct hsm *h, const char *path, hsm_report_fn report, void *arg,
 	struct hsm_verify_totals *ret_totals);
+
+/* refresh.c */
+struct hsm_refresh_totals {
+	uint64_t dirs, added, removed, replaced, conflicts, errors;
+};
+/*
+ * Lists every populated directory at and below @path (relative to the tree) again and makes names and
+ * files what the origin has now; what users changed stays and is reported. Blocks; one
+ * at a time. 0 also when there were errors in some directories: see @ret_totals. -ENOENT,
+ * -ENOTDIR: @path; -ECANCELED: closing.
+ */
+int hsm_refresh(struct hsm *h, const char *path, hsm_report_fn report, void *arg,
+	struct hsm_refresh_totals *ret_totals);
+/* The schedule of --refresh. _stop also ends a refresh that a client waits for; h->closing is set. */
+int hsm_refresher_start(struct hsm *h);
+void hsm_refresher_stop(struct hsm *h);
 
 /* control.c */
 int hsm_control_open(struct hsm *h);

@@ -106,6 +106,27 @@ static void finish(struct hsm_dirjob *job)
 	free(job);
 }
 
+int hsm_dir_update(
+	struct hsm *h, int dirfd, uint8_t set_flags, uint8_t clear_flags, int64_t mtime_ns)
+{
+	struct hsm_state state;
+	struct stat st;
+	int r;
+
+	if (fstat(dirfd, &st))
+		return -errno;
+	hsm_state_lock(h, st.st_ino);
+	r = hsm_state_load(dirfd, &state);
+	if (!r) {
+		state.flags = (uint8_t)((state.flags | set_flags) & ~clear_flags);
+		if (mtime_ns != HSM_MTIME_UNKNOWN)
+			state.mtime_ns = mtime_ns;
+		r = hsm_state_store(dirfd, &state);
+	}
+	hsm_state_unlock(h, st.st_ino);
+	return r;
+}
+
 static void announce_complete(struct hsm *h, int fd)
 {
 	if (h->fe.dir_complete)
@@ -116,16 +137,11 @@ static int set_deep(struct hsm_dirjob *job)
 {
 	auto_fd int fd =
 		hsm_handle_open(job->h->cache.data_fd, &job->handle, O_RDONLY | O_DIRECTORY);
-	struct hsm_state state;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = hsm_state_load(fd, &state);
-	if (r)
-		return r;
-	state.flags |= HSM_S_DEEP;
-	r = hsm_state_store(fd, &state);
+	r = hsm_dir_update(job->h, fd, HSM_S_DEEP, 0, HSM_MTIME_UNKNOWN);
 	if (!r)
 		announce_complete(job->h, fd);
 	return r;

@@ -195,6 +195,11 @@ bool hsm_epoch_trusted(const struct hsm_epochs *e, uint32_t epoch)
 	return true;
 }
 
+bool hsm_epoch_durable(const struct hsm_epochs *e, uint32_t epoch)
+{
+	return epoch <= __atomic_load_n(&e->durable, __ATOMIC_ACQUIRE);
+}
+
 uint32_t hsm_epoch_begin(struct hsm_epochs *e)
 {
 	pthread_rwlock_rdlock(&e->stamping);
@@ -235,7 +240,7 @@ int hsm_epoch_sync(struct hsm_epochs *e)
 		e->dirty = true;
 		goto out;
 	}
-	e->durable = closed;
+	__atomic_store_n(&e->durable, closed, __ATOMIC_RELEASE);
 	r = save(e);
 out:
 	pthread_mutex_unlock(&e->syncing);

@@ -16,6 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The epoch of what needs no sync to be true. */
+#define HSM_EPOCH_FOREVER 0u
+
 struct hsm_epoch_range {
 	uint32_t first, last;
 };
@@ -29,7 +32,7 @@ struct hsm_epochs {
 		stamping; /* read: a stamp is being written; write: the epoch advances */
 	pthread_mutex_t syncing; /* one hsm_epoch_sync() at a time */
 	uint32_t current; /* @stamping */
-	uint32_t durable; /* @syncing: all epochs up to here are on disk */
+	uint32_t durable; /* written with @syncing held, read by anyone: on disk up to here */
 	uint32_t recorded; /* @syncing: .current as the record on disk has it */
 	_Atomic bool dirty; /* a stamp was written since the last sync */
 	struct hsm_epoch_range *bad; /* fixed after open: never became durable */
@@ -46,6 +49,9 @@ void hsm_epochs_release(struct hsm_epochs *e);
 
 /* May a stamp of this epoch be believed? Epoch 0 always (nothing to lose). */
 bool hsm_epoch_trusted(const struct hsm_epochs *e, uint32_t epoch);
+
+/* Will a stamp of this epoch still be believed after a power cut now? */
+bool hsm_epoch_durable(const struct hsm_epochs *e, uint32_t epoch);
 
 /* Around writing one stamp; returns the epoch to write. Data must be in the page cache before. */
 uint32_t hsm_epoch_begin(struct hsm_epochs *e);

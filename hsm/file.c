@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The table of active files: those with missing chunks that somebody uses. It owns their one
- * descriptor and their journal slot, and writes their state back to the inode (a stamp). What is
- * fetched, and for whom, is in fill.c and request.c.
+ * descriptor and their journal slot. Their state goes back to the inode in stamp.c; what is
+ * fetched, and for whom, is in fill.c and request.c; what users change, in change.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +14,21 @@
 static struct hsm_shard *shard_of(struct hsm *h, uint64_t ino)
 {
 	return &h->shard[ino % HSM_FILE_SHARDS];
+}
+
+static pthread_mutex_t *state_lock_of(struct hsm *h, uint64_t ino)
+{
+	return &h->state_lock[ino % HSM_STATE_LOCKS];
+}
+
+void hsm_state_lock(struct hsm *h, uint64_t ino)
+{
+	pthread_mutex_lock(state_lock_of(h, ino));
+}
+
+void hsm_state_unlock(struct hsm *h, uint64_t ino)
+{
+	pthread_mutex_unlock(state_lock_of(h, ino));
 }
 
 static struct hsm_file **bucket_of(struct hsm_shard *s, uint64_t ino)
@@ -119,8 +134,7 @@ int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state)
 	return r || ret_state->cache_id == h->cache.id ? r : -ENODATA;
 }
 
-/* 1 = *ret_state describes a file with missing chunks; 0 = nothing to fill. */
-static int load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
+int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
 {
 	int r = hsm_inode_state(h, fd, ret_state);
 
@@ -134,6 +148,8 @@ static int load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
 		return 0;
 	if (hsm_chunkmap_count(ret_state->size, ret_state->chunk_shift) > HSM_CHUNKMAP_CHUNKS)
 		return hsm_err(EIO, "%s: more chunks than a map holds", ret_state->path);
+	/* Of an epoch that is not believed: it must not become true with the next stamp. */
+	ret_state->flags &= (uint8_t)~HSM_S_COMPLETE;
 	return 1;
 }
 
@@ -160,8 +176,11 @@ static int insert(struct hsm *h, struct hsm_file *f, struct hsm_file **ret_other
 static int load(struct hsm_file *f)
 {
 	struct hsm_handle handle;
-	int r = load_incomplete(f->h, f->fd, &f->state);
+	int r;
 
+	hsm_state_lock(f->h, f->ino);
+	r = hsm_inode_load_incomplete(f->h, f->fd, &f->state);
+	hsm_state_unlock(f->h, f->ino);
 	if (r <= 0)
 		return r;
 	f->size = f->state.size;
@@ -199,7 +218,7 @@ static int activate(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	return r;
 }
 
-static struct hsm_file *lookup(struct hsm *h, uint64_t ino)
+struct hsm_file *hsm_file_lookup(struct hsm *h, uint64_t ino)
 {
 	struct hsm_shard *s = shard_of(h, ino);
 	struct hsm_file *f;
@@ -217,10 +236,10 @@ static int get_once(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	struct hsm_state state;
 	int r;
 
-	*ret_file = lookup(h, ino);
+	*ret_file = hsm_file_lookup(h, ino);
 	if (*ret_file)
 		return 1;
-	r = load_incomplete(h, fd, &state);
+	r = hsm_inode_load_incomplete(h, fd, &state);
 	if (r <= 0)
 		return r;
 	r = activate(h, fd, ino, ret_file);
@@ -229,14 +248,24 @@ static int get_once(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	return r;
 }
 
-/* An object found while another thread loads it: wait for that. */
-static bool is_ready(struct hsm_file *f)
+bool hsm_file_ready(struct hsm_file *f)
 {
 	if (!f->ready) {
 		pthread_mutex_lock(&f->lock);
 		pthread_mutex_unlock(&f->lock);
 	}
 	return f->ready > 0;
+}
+
+struct hsm_file *hsm_file_find(struct hsm *h, uint64_t ino)
+{
+	struct hsm_file *f = hsm_file_lookup(h, ino);
+
+	if (f && !hsm_file_ready(f)) {
+		hsm_file_put(f);
+		f = NULL;
+	}
+	return f;
 }
 
 int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
@@ -253,7 +282,7 @@ int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
 		r = get_once(h, fd, st.st_ino, &f);
 		if (r <= 0)
 			return r;
-		if (is_ready(f))
+		if (hsm_file_ready(f))
 			break;
 		hsm_file_put(f);
 	}
@@ -299,6 +328,11 @@ void hsm_file_put(struct hsm_file *f)
 	put(f, true);
 }
 
+unsigned int hsm_files_max(struct hsm *h)
+{
+	return h->journal.slots;
+}
+
 int hsm_file_fd(struct hsm_file *f)
 {
 	return f->fd;
@@ -307,94 +341,6 @@ int hsm_file_fd(struct hsm_file *f)
 bool hsm_file_is_complete(struct hsm_file *f)
 {
 	return f->complete;
-}
-
-/* f->lock held. The epoch is taken after the data went to the page cache. */
-static int write_stamp(struct hsm_file *f)
-{
-	struct hsm *h = f->h;
-	uint32_t epoch = hsm_epoch_begin(&h->epochs);
-	int r;
-
-	f->state.epoch = epoch;
-	if (f->present == f->count) {
-		f->state.flags |= HSM_S_COMPLETE;
-		r = hsm_state_store(f->fd, &f->state);
-		if (!r)
-			hsm_state_drop_map(f->fd);
-	} else {
-		r = hsm_state_store_map(f->fd, f->map, f->count, epoch);
-		if (!r)
-			r = hsm_state_store(f->fd, &f->state);
-	}
-	hsm_epoch_end(&h->epochs);
-	return r;
-}
-
-void hsm_file_finish(struct hsm_file *f)
-{
-	struct hsm *h = f->h;
-
-	if (hsm_file_stamp(f))
-		return; /* stays active; the keeper tries again */
-	if (atomic_exchange(&f->complete, true))
-		return;
-	hsm_stats_add(h->stats, HSM_C_FILES_COMPLETED, 1);
-	if (h->fe.file_complete)
-		h->fe.file_complete(h->fe.ctx, f->fd);
-}
-
-/* Both locks held. The chunks behind the cut count as present from now on, also on disk. */
-static void apply_cut(struct hsm_file *f, uint64_t size)
-{
-	f->fill_end = f->state.fill_end = size;
-	for (uint32_t i = hsm_chunkmap_count(size, f->shift); i < f->count; i++)
-		f->present += hsm_chunkmap_set(f->map, i);
-	f->stamped = true;
-	if (write_stamp(f)) {
-		f->stamped = false;
-		hsm_log(HSM_LOG_ERROR, "%s: its state cannot be written", f->state.path);
-	}
-}
-
-/*
- * Seen by the first event after the cut, which comes before the file can grow again. A write that
- * is under way at the moment of the cut may still be seen behind it.
- */
-void hsm_file_cut(struct hsm_file *f, uint64_t size)
-{
-	struct hsm_waiter *list = NULL;
-
-	pthread_mutex_lock(&f->write_lock);
-	pthread_mutex_lock(&f->lock);
-	if (size < f->fill_end) {
-		apply_cut(f, size);
-		list = hsm_waiters_take(f, 0, f->count, 0);
-	}
-	pthread_mutex_unlock(&f->lock);
-	pthread_mutex_unlock(&f->write_lock);
-	hsm_waiters_call(list);
-	if (f->present == f->count)
-		hsm_file_finish(f);
-}
-
-int hsm_file_stamp(struct hsm_file *f)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&f->lock);
-	if (!f->stamped) {
-		/* Before reading the map: a bit set meanwhile makes it false again. */
-		f->stamped = true;
-		r = write_stamp(f);
-		if (r) {
-			f->stamped = false;
-			hsm_log(HSM_LOG_ERROR, "%s: its state cannot be written: %s",
-				f->state.path, strerror(-r));
-		}
-	}
-	pthread_mutex_unlock(&f->lock);
-	return r;
 }
 
 /* Shard lock held: an idle object old enough, referenced now; NULL if none. */
@@ -434,6 +380,34 @@ unsigned int hsm_files_expire(struct hsm *h, uint64_t age_ns)
 	return hsm_journal_in_use(&h->journal);
 }
 
+bool hsm_file_is_active(struct hsm *h, uint64_t ino)
+{
+	struct hsm_shard *s = shard_of(h, ino);
+	bool active;
+
+	pthread_mutex_lock(&s->lock);
+	active = find(s, ino);
+	pthread_mutex_unlock(&s->lock);
+	return active;
+}
+
+bool hsm_file_drop(struct hsm *h, uint64_t ino)
+{
+	struct hsm_shard *s = shard_of(h, ino);
+	struct hsm_file *f = hsm_file_lookup(h, ino);
+	bool idle;
+
+	if (!f)
+		return true;
+	pthread_mutex_lock(&s->lock);
+	idle = f->refs == 1 && f->ready > 0;
+	pthread_mutex_unlock(&s->lock);
+	if (idle && hsm_file_stamp(f))
+		idle = false;
+	put(f, !idle);
+	return idle;
+}
+
 /* Shard lock held: an object with chunks its xattrs do not know, referenced; NULL if none. */
 static struct hsm_file *grab_unstamped(struct hsm_shard *s)
 {
@@ -471,6 +445,8 @@ int hsm_files_init(struct hsm *h)
 {
 	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++)
 		pthread_mutex_init(&h->shard[i].lock, NULL);
+	for (unsigned int i = 0; i < HSM_STATE_LOCKS; i++)
+		pthread_mutex_init(&h->state_lock[i], NULL);
 	return 0;
 }
 
@@ -480,54 +456,8 @@ void hsm_files_release(struct hsm *h)
 		hsm_files_expire(h, 0);
 	for (unsigned int i = 0; i < HSM_FILE_SHARDS; i++)
 		pthread_mutex_destroy(&h->shard[i].lock);
-}
-
-/* The inode's own map may be newer than the slot (stamped, then more chunks): the union counts. */
-static int merge_slot(struct hsm *h, int fd, const struct hsm_slot *slot)
-{
-	uint8_t map[HSM_CHUNKMAP_BYTES] = {0};
-	struct hsm_state state;
-	uint32_t epoch = 0;
-	int r = load_incomplete(h, fd, &state);
-
-	if (r <= 0)
-		return r;
-	if (state.size != slot->size || state.chunk_shift != slot->shift ||
-		hsm_chunkmap_count(state.size, state.chunk_shift) != slot->count)
-		return -EBADMSG;
-	if (hsm_state_load_map(fd, map, slot->count, &epoch) ||
-		!hsm_epoch_trusted(&h->epochs, epoch))
-		memset(map, 0, sizeof(map));
-	for (uint32_t i = 0; i < hsm_chunkmap_bytes(slot->count); i++)
-		map[i] |= slot->map[i];
-	epoch = hsm_epoch_begin(&h->epochs);
-	state.epoch = epoch;
-	if (hsm_chunkmap_weight(map, slot->count) == slot->count) {
-		state.flags |= HSM_S_COMPLETE;
-		r = hsm_state_store(fd, &state);
-	} else {
-		r = hsm_state_store_map(fd, map, slot->count, epoch);
-	}
-	hsm_epoch_end(&h->epochs);
-	return r;
-}
-
-void hsm_file_replay(void *hsm, const struct hsm_slot *slot)
-{
-	struct hsm *h = hsm;
-	auto_fd int fd = hsm_handle_open(h->cache.data_fd, &slot->handle, O_RDWR | O_NOATIME);
-	struct timespec times[2] = {
-		{.tv_nsec = UTIME_OMIT}, hsm_ns_to_timespec(slot->saved_mtime_ns)};
-	int r;
-
-	if (fd < 0)
-		return; /* the file is gone, and its slot with it */
-	if (slot->writing)
-		futimens(fd, times);
-	r = merge_slot(h, fd, slot);
-	if (r < 0)
-		hsm_log(HSM_LOG_WARN, "journal: a half-filled file loses its progress: %s",
-			strerror(-r));
+	for (unsigned int i = 0; i < HSM_STATE_LOCKS; i++)
+		pthread_mutex_destroy(&h->state_lock[i]);
 }
 
 json_t *hsm_files_json(struct hsm *h)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "hsm/core.h"
+#include "hsm/evict.h"
 #include "hsm/util.h"
 
 #define SLOTS_MAX 4096u
@@ -141,6 +142,9 @@ static struct hsm *hsm_alloc(const struct hsm_options *opt, const struct hsm_fro
 	pthread_cond_init(&h->dir_idle, NULL);
 	pthread_mutex_init(&h->keeper_lock, NULL);
 	pthread_cond_init(&h->keeper_cond, NULL);
+	pthread_mutex_init(&h->evict_lock, NULL);
+	pthread_mutex_init(&h->refresh_lock, NULL);
+	pthread_cond_init(&h->refresh_change, NULL);
 	hsm_files_init(h);
 	return h;
 }
@@ -176,17 +180,20 @@ int hsm_open(const char *origin, const char *cache, const struct hsm_options *op
 
 int hsm_start(struct hsm *h)
 {
-	int r = hsm_control_open(h);
+	int r = hsm_evictor_start(h);
 
+	if (!r)
+		r = hsm_control_open(h);
 	if (r)
 		return r;
 	if (h->opt.names == HSM_NS_EAGER)
 		r = hsm_tree_populate(h, h->cache.data_fd);
 	else if (h->opt.names == HSM_NS_AHEAD)
 		r = hsm_dir_names_wait(h, h->cache.data_fd);
-	return r ? hsm_err(-r, "not every directory of the origin could be listed: %s",
-			   strerror(-r))
-		 : 0;
+	if (r)
+		return hsm_err(-r, "not every directory of the origin could be listed: %s",
+			strerror(-r));
+	return hsm_refresher_start(h);
 }
 
 static void stop_keeper(struct hsm *h)
@@ -206,7 +213,9 @@ void hsm_close(struct hsm *h)
 	if (h->origin)
 		h->origin->ops->cancel(h->origin);
 	hsm_pending_cancel(h);
+	hsm_refresher_stop(h);
 	hsm_control_close(h);
+	hsm_evictor_stop(h);
 	stop_keeper(h);
 	if (h->pool) {
 		hsm_dirs_drain(h);
@@ -228,6 +237,9 @@ void hsm_close(struct hsm *h)
 	pthread_cond_destroy(&h->dir_idle);
 	pthread_mutex_destroy(&h->keeper_lock);
 	pthread_cond_destroy(&h->keeper_cond);
+	pthread_mutex_destroy(&h->evict_lock);
+	pthread_mutex_destroy(&h->refresh_lock);
+	pthread_cond_destroy(&h->refresh_change);
 	free(h);
 }
 

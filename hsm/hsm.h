@@ -32,6 +32,17 @@ struct hsm_frontend {
 	void (*dir_publish)(void *ctx, int dirfd);
 	/* The directory (in namespace mode ahead: and each directory in it) has its names. */
 	void (*dir_complete)(void *ctx, int dirfd);
+	/*
+	 * The bytes of the inode are about to be given back, under a write lease: nobody has it open.
+	 * What the front-end remembers of "complete" must be gone when this returns, and be learned
+	 * anew only with a descriptor (not O_PATH) open on the inode. -EBUSY: not now. NULL: it
+	 * cannot be done behind this front-end, eviction refuses.
+	 */
+	int (*file_evict)(void *ctx, int fd);
+	/* Has somebody opened the inode for writing through the front-end? Else the core can tell. */
+	bool (*file_written)(void *ctx, int fd);
+	/* A refresh has made, replaced or removed @name in @dirfd. */
+	void (*name_changed)(void *ctx, int dirfd, const char *name);
 	/* Adds the front-end's members to the object that `hsmctl --json status` prints. */
 	void (*status)(void *ctx, json_t *into);
 	/* Somebody asked for the daemon to end (hsmctl stop). Called once; must not block. */
@@ -105,6 +116,9 @@ enum hsm_fill_why { HSM_FILL_READ, HSM_FILL_WRITE, HSM_FILL_MAP, HSM_FILL_ALL };
 int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file);
 void hsm_file_put(struct hsm_file *f);
 
+/* How many active objects there can be; fixed. Who holds some for long leaves places to others. */
+unsigned int hsm_files_max(struct hsm *h);
+
 /* Descriptor O_RDWR on the private mount, borrowed, valid while the reference is held. */
 int hsm_file_fd(struct hsm_file *f);
 
@@ -131,6 +145,64 @@ int hsm_file_fill_wait(
  */
 int hsm_fd_fill(struct hsm *h, int fd, uint64_t offset, uint64_t length, enum hsm_fill_why why,
 	hsm_done_fn done, void *arg);
+
+/* ---- what users change (change.c) ---- */
+
+/*
+ * Between these two the core neither writes into the file nor touches its times; for a front-end
+ * that writes, sets times or reads attributes. Not held over a fill, nor over another call here.
+ */
+void hsm_file_lock(struct hsm_file *f);
+void hsm_file_unlock(struct hsm_file *f);
+
+/*
+ * The user is about to change the file behind @fd (0 if it is no regular one): nothing of the origin overwrites it, eviction
+ * and refresh leave it alone. @fd: any descriptor but O_PATH, to stay open until the change is
+ * made: it keeps eviction away. Cheap when it was marked or is local; blocks for the disk when the
+ * file was filled within the last --sync seconds. -ENOSPC, -EIO: it must not be changed.
+ */
+int hsm_fd_modified(struct hsm *h, int fd);
+
+/*
+ * fsync(2), or with @data_only fdatasync(2), such that after a power cut nothing of the origin
+ * overwrites what was synced. @fd: any descriptor but O_PATH.
+ */
+int hsm_fd_sync(struct hsm *h, int fd, bool data_only);
+
+/*
+ * ftruncate(2) of a file with missing chunks: bytes cut off never come back from the origin, what
+ * it grows by is zeros. One step for fills and other callers, and for a daemon that is killed in
+ * it. The file counts as modified if something was cut off.
+ */
+int hsm_file_truncate(struct hsm_file *f, uint64_t size);
+
+/* hsm_fd_modified() and that for any regular file, active or not; @fd is open for writing. */
+int hsm_fd_truncate(struct hsm *h, int fd, uint64_t size);
+
+/* ---- eviction (evict.c, evict_lru.c) ---- */
+
+/* About one object, @path relative to the tree; from the thread of the call. */
+typedef void (*hsm_report_fn)(void *arg, const char *path, const char *text);
+
+struct hsm_evict_totals {
+	uint64_t files, bytes; /* given back */
+	uint64_t skipped_open, skipped_modified, skipped_local; /* files kept, and why */
+	uint64_t errors;
+};
+
+/*
+ * Gives back the bytes of the file, or of all files below the directory, @path ("" = the whole
+ * tree). Only what the origin still has as it was fetched, and nobody has open or mapped; names,
+ * sizes, modes and mtimes stay. One run at a time, others wait. Errors are reported, all
+ * is tried. -EOPNOTSUPP: the front-end has no file_evict; -ENOENT, ...; for a single
+ * file that is kept -EBUSY, and reported.
+ */
+int hsm_evict_path(struct hsm *h, const char *path, hsm_report_fn report, void *arg,
+	struct hsm_evict_totals *ret_totals);
+
+/* The same for files used least recently, until @bytes are free. -ENOSPC: not so many could be. */
+int hsm_evict_to_free(struct hsm *h, uint64_t bytes, hsm_report_fn report, void *arg,
+	struct hsm_evict_totals *ret_totals);
 
 /* ---- the daemon's life (daemon.c) ---- */
 

@@ -122,6 +122,7 @@ struct hsm_http {
 	struct hsm_http_root root;
 	char *user, *password, *cacert, *proxy;
 	struct curl_slist *headers;
+	struct hsm_filter filter; /* no size is asked for what it leaves out */
 	bool insecure;
 	unsigned int connections, retries;
 	uint64_t timeout_ns;
@@ -166,6 +167,7 @@ int hsm_http_flush(struct hsm_http_slot *s);
 /* http_list.c; blocking, on the caller's thread */
 int hsm_http_probe(struct hsm_origin *o);
 int hsm_http_list(struct hsm_origin *o, const char *path, struct hsm_listing *ret);
+int hsm_http_ask(struct hsm_origin *o, const char *path, struct hsm_listing *l);
 
 static inline bool hsm_http_is_redirect(long status)
 {

@@ -52,7 +52,7 @@ static int run_call(struct hsm_http *h, struct hsm_http_call *c)
 	return w.err ? hsm_err(-w.err, "%s", c->text) : 0;
 }
 
-/* ---- sizes the page rounds ---- */
+/* ---- sizes the page rounds, and what ask() wants to know ---- */
 
 struct head;
 
@@ -60,6 +60,7 @@ struct heads {
 	struct hsm_http *http;
 	const char *dir;
 	struct hsm_listing *listing;
+	bool asked; /* for ask(): those marked, and no entry goes */
 	pthread_mutex_t
 		lock; /* the rest; held while submitting, an engine's lock nests in it */
 	pthread_cond_t idle; /* running became 0 */
@@ -76,12 +77,17 @@ struct head {
 	struct hsm_entry *entry;
 };
 
+static bool is_wanted(const struct heads *b, const struct hsm_entry *e)
+{
+	return b->asked ? e->ask : !e->size_exact;
+}
+
 /* Sends @head for the next file of unknown size; false if there is none. Lock held. */
 static bool next_head(struct heads *b, struct head *head)
 {
 	struct hsm_listing *l = b->listing;
 
-	while (b->next < l->count && l->entry[b->next].size_exact)
+	while (b->next < l->count && !is_wanted(b, &l->entry[b->next]))
 		b->next++;
 	if (b->err || b->next == l->count)
 		return false;
@@ -96,6 +102,8 @@ static bool next_head(struct heads *b, struct head *head)
 /* A file that is listed but not served, or has no length, cannot be a stub: it is left out. */
 static void drop(struct heads *b, struct hsm_entry *e, const char *why)
 {
+	if (b->asked)
+		return;
 	e->mode = 0;
 	b->dropped++;
 	hsm_log(HSM_LOG_WARN, "left out of the tree: %s", why);
@@ -120,6 +128,10 @@ static void learn(struct heads *b, struct head *head)
 		e->mtime_ns = a->mtime_ns;
 		e->mtime_exact = true;
 	}
+	if (!b->asked)
+		return;
+	e->validator = hsm_listing_keep(b->listing, a->etag);
+	e->ask = !e->validator;
 }
 
 static void on_head(struct hsm_http_call *c, int err)
@@ -173,20 +185,20 @@ static void compact(struct hsm_listing *l)
 	l->count = n;
 }
 
-static bool all_exact(const struct hsm_listing *l)
+static bool none_wanted(const struct heads *b)
 {
-	for (size_t i = 0; i < l->count; i++)
-		if (!l->entry[i].size_exact)
+	for (size_t i = 0; i < b->listing->count; i++)
+		if (is_wanted(b, &b->listing->entry[i]))
 			return false;
 	return true;
 }
 
-static int fill_sizes(struct hsm_http *h, const char *dir, struct hsm_listing *l)
+static int send_heads(struct hsm_http *h, const char *dir, struct hsm_listing *l, bool asked)
 {
-	struct heads b = {.http = h, .dir = dir, .listing = l};
+	struct heads b = {.http = h, .dir = dir, .listing = l, .asked = asked};
 	auto_free struct head *head = NULL;
 
-	if (all_exact(l))
+	if (none_wanted(&b))
 		return 0;
 	head = calloc(h->connections, sizeof(*head));
 	if (!head)
@@ -197,6 +209,7 @@ static int fill_sizes(struct hsm_http *h, const char *dir, struct hsm_listing *l
 	pthread_mutex_destroy(&b.lock);
 	pthread_cond_destroy(&b.idle);
 	hsm_stats_add(h->origin.stats, HSM_C_NAMES_REFUSED, b.dropped);
+	l->left_out += b.dropped;
 	compact(l);
 	return b.err ? hsm_err(-b.err, "%s", b.text) : 0;
 }
@@ -275,9 +288,16 @@ int hsm_http_list(struct hsm_origin *o, const char *path, struct hsm_listing *re
 	struct hsm_http *h = hsm_container_of(o, struct hsm_http, origin);
 	int err = get_page(h, path, h->retries, ret);
 
+	hsm_filter_listing(&h->filter, path, ret);
 	if (!err)
-		err = fill_sizes(h, path, ret);
+		err = send_heads(h, path, ret, false);
 	return narrow_error(err);
+}
+
+int hsm_http_ask(struct hsm_origin *o, const char *path, struct hsm_listing *l)
+{
+	return narrow_error(
+		send_heads(hsm_container_of(o, struct hsm_http, origin), path, l, true));
 }
 
 /* Is there something under the URL without its slash? */

@@ -63,6 +63,22 @@ static char *keep_string(struct hsm_listing *l, const char *text, size_t len)
 	return copy;
 }
 
+const char *hsm_listing_keep(struct hsm_listing *l, const char *text)
+{
+	return keep_string(l, text, strlen(text));
+}
+
+static int compare_name(const void *name, const void *entry)
+{
+	return strcmp(name, ((const struct hsm_entry *)entry)->name);
+}
+
+struct hsm_entry *hsm_listing_find(const struct hsm_listing *l, const char *name)
+{
+	return l->count ? bsearch(name, l->entry, l->count, sizeof(*l->entry), compare_name)
+			: NULL;
+}
+
 static int make_room(struct hsm_listing *l)
 {
 	size_t room = l->room ? l->room * 2 : 64;

@@ -151,6 +151,55 @@ static int set_sync(void *target, const char *value)
 	return hsm_parse_duration(value, &((struct hsm_options *)target)->sync_ns);
 }
 
+static int set_watermark(struct hsm_watermark *mark, const char *text)
+{
+	char *end;
+	double percent = strtod(text, &end);
+	uint64_t bytes;
+
+	if (end != text && !strcmp(end, "%")) {
+		if (!(percent > 0 && percent < 100))
+			return hsm_err(
+				EINVAL, "'%s' is not a percentage between 0 and 100", text);
+		*mark = (struct hsm_watermark){(uint64_t)(percent * 100), true};
+		return 0;
+	}
+	if (hsm_parse_bytes(text, &bytes) || !bytes)
+		return hsm_err(EINVAL,
+			"'%s' is no watermark; use a size as 500G or a percentage as 90%%",
+			text);
+	*mark = (struct hsm_watermark){bytes, false};
+	return 0;
+}
+
+static int set_evict_high(void *target, const char *value)
+{
+	return set_watermark(&((struct hsm_options *)target)->evict_high, value);
+}
+
+static int set_evict_low(void *target, const char *value)
+{
+	return set_watermark(&((struct hsm_options *)target)->evict_low, value);
+}
+
+/* The low mark is nine tenths of the high one, or what the user says. */
+static int check_watermarks(struct hsm_options *opt)
+{
+	const struct hsm_watermark *high = &opt->evict_high;
+	struct hsm_watermark *low = &opt->evict_low;
+
+	if (!high->value)
+		return low->value ? hsm_err(EINVAL, "--evict-low needs --evict-high") : 0;
+	if (!low->value)
+		*low = (struct hsm_watermark){high->value / 10 * 9, high->percent};
+	if (low->percent != high->percent)
+		return hsm_err(EINVAL,
+			"--evict-high and --evict-low must both be sizes or both percentages");
+	if (low->value > high->value)
+		return hsm_err(EINVAL, "--evict-low is above --evict-high");
+	return 0;
+}
+
 static int set_namespace(void *target, const char *value)
 {
 	static const char *const names[] = {"lazy", "ahead", "eager"};
@@ -162,6 +211,26 @@ static int set_namespace(void *target, const char *value)
 		}
 	}
 	return hsm_err(EINVAL, "namespace '%s' is not one of lazy, ahead, eager", value);
+}
+
+static int set_refresh(void *target, const char *value)
+{
+	return hsm_parse_duration(value, &((struct hsm_options *)target)->refresh_ns);
+}
+
+static int set_subtree(void *target, const char *value)
+{
+	return hsm_filter_set_subtree(&((struct hsm_options *)target)->filter, value);
+}
+
+static int set_include(void *target, const char *value)
+{
+	return hsm_filter_add(&((struct hsm_options *)target)->filter, value, true);
+}
+
+static int set_exclude(void *target, const char *value)
+{
+	return hsm_filter_add(&((struct hsm_options *)target)->filter, value, false);
 }
 
 static int set_insecure(void *target, const char *value)
@@ -241,6 +310,17 @@ static const struct hsm_option shared[] = {
 	{0, "latency", "TIME", "add this to every request to the origin", set_latency},
 	{0, "bandwidth", "SIZE", "bytes per second from the origin at most", set_bandwidth},
 	{0, "namespace", "MODE", "when names appear: lazy, ahead or eager", set_namespace},
+	{0, "evict-high", "SIZE|N%", "evict when the cache holds more, or the disk is as full",
+		set_evict_high},
+	{0, "evict-low", "SIZE|N%", "down to this (nine tenths of the high mark)",
+		set_evict_low},
+	{0, "refresh", "TIME", "compare the tree with the origin so often, 0 = never (0)",
+		set_refresh},
+	{0, "subtree", "PATH", "only this directory of the origin", set_subtree},
+	{0, "include", "PATTERN", "keep such names (repeatable, first match decides)",
+		set_include},
+	{0, "exclude", "PATTERN", "leave such names out (repeatable, first match decides)",
+		set_exclude},
 	{0, "sync", "TIME", "what is filled survives a power cut after so long (10s)",
 		set_sync},
 	{0, "user", "NAME:PASSWORD", "credentials for the origin", set_user},
@@ -327,6 +407,28 @@ int hsm_options_parse(struct hsm_options *opt, const struct hsm_option *own, voi
 			return r;
 	}
 	*ret_first = optind;
+	return check_watermarks(opt);
+}
+
+int hsm_options_set(struct hsm_options *opt, const struct hsm_option *own, void *own_target,
+	const char *name, const char *value)
+{
+	struct row rows[ROWS_MAX];
+	unsigned int count = add_rows(shared, opt, rows, 0);
+	int r;
+
+	count = add_rows(own, own_target, rows, count);
+	for (unsigned int i = 0; i < count; i++) {
+		const struct hsm_option *o = rows[i].option;
+
+		if (strcmp(o->name, name))
+			continue;
+		if (!o->arg != !value)
+			return hsm_err(EINVAL, "option '%s' %s; see --help", name,
+				value ? "takes no value" : "needs a value");
+		r = o->set(rows[i].target, value);
+		return r ? r : 1;
+	}
 	return 0;
 }
 

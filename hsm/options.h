@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hsm/filter.h"
+
 /* Exit codes of all four programs. */
 enum hsm_exit {
 	HSM_EXIT_OK = 0,
@@ -23,6 +25,12 @@ enum hsm_namespace { HSM_NS_LAZY, HSM_NS_AHEAD, HSM_NS_EAGER };
 
 #define HSM_HEADERS_MAX 16
 
+/* Where eviction starts or ends. */
+struct hsm_watermark {
+	uint64_t value; /* 0 = not set */
+	bool percent; /* hundredths of a percent of the file system; else bytes of cached files */
+};
+
 struct hsm_options {
 	uint64_t chunk_bytes; /* smallest chunk, power of two; grows with file size */
 	uint64_t readahead_bytes; /* largest window of a sequential reader; 0 = none */
@@ -34,6 +42,10 @@ struct hsm_options {
 	uint64_t bandwidth; /* bytes per second over all requests, 0 = unlimited (decorator) */
 	uint64_t sync_ns; /* longest time until what was filled survives a power cut */
 	enum hsm_namespace names;
+	struct hsm_watermark evict_high, evict_low; /* both of one kind */
+	uint64_t
+		refresh_ns; /* the tree is compared with the origin so often; 0 = never by itself */
+	struct hsm_filter filter; /* which names of the origin are managed */
 	bool insecure; /* do not verify TLS */
 	const char *cacert; /* PEM file, NULL = system's */
 	const char *proxy;
@@ -63,6 +75,13 @@ struct hsm_option {
  */
 int hsm_options_parse(struct hsm_options *opt, const struct hsm_option *own, void *own_target,
 	int argc, char **argv, int *ret_first);
+
+/*
+ * One option by its long name, for programs that take options in another form too. @value NULL =
+ * none given; kept by reference. 1: done; 0: there is no such option; -EINVAL + text.
+ */
+int hsm_options_set(struct hsm_options *opt, const struct hsm_option *own, void *own_target,
+	const char *name, const char *value);
 
 /* The option part of a --help text for both tables; returns an allocated string, owned. */
 char *hsm_options_help(const struct hsm_option *own);

@@ -30,6 +30,8 @@ struct hsm_entry {
 	mode_t mode; /* S_IFREG, S_IFDIR or S_IFLNK plus permission bits */
 	bool size_exact; /* backend-internal: false = the index rounded it */
 	bool mtime_exact; /* false: to the minute or in an unknown time zone; learned at first fetch */
+	bool ask; /* set by who calls ask(): look at this one; stays set where nothing was learned */
+	const char *validator; /* only from ask(): as in struct hsm_fetch, "" = it has none */
 };
 
 /* A directory's entries, owned. Grown by hsm_listing_add(). */
@@ -38,6 +40,7 @@ struct hsm_listing {
 	size_t count;
 	size_t room;
 	void *arena; /* backing store of the strings */
+	size_t left_out; /* names that are there but cannot be stubs */
 };
 
 void hsm_listing_release(struct hsm_listing *l);
@@ -48,6 +51,12 @@ void hsm_listing_release(struct hsm_listing *l);
  */
 #define HSM_LISTING_MAX (16u << 20)
 int hsm_listing_add(struct hsm_listing *l, const struct hsm_entry *e);
+
+/* A copy of @text that lives as long as the listing; NULL when out of memory. */
+const char *hsm_listing_keep(struct hsm_listing *l, const char *text);
+
+/* The entry of this name in a finished listing, or NULL. */
+struct hsm_entry *hsm_listing_find(const struct hsm_listing *l, const char *name);
 
 /* Sorts by name and drops duplicates (the first one added wins). */
 int hsm_listing_finish(struct hsm_listing *l);
@@ -95,6 +104,13 @@ struct hsm_origin_ops {
 	 */
 	int (*list)(struct hsm_origin *o, const char *path, struct hsm_listing *ret);
 
+	/*
+	 * Blocking; any thread. What the files of directory @path with .ask set are now: size,
+	 * mtime and validator, as a fetch would meet them. One that is not there any more is no
+	 * error, it stays marked. -EIO and the like: nothing is known of those still marked.
+	 */
+	int (*ask)(struct hsm_origin *o, const char *path, struct hsm_listing *l);
+
 	/* Never blocks; any thread. done() reports every error. */
 	void (*fetch)(struct hsm_origin *o, struct hsm_fetch *f);
 
@@ -116,7 +132,7 @@ struct hsm_origin {
 
 /*
  * Opens @spec: a directory or an http:// or https:// URL (a trailing slash is implied), and
- * wraps it in the decorator when @opt asks for latency or bandwidth. @stats is borrowed.
+ * wraps it in the decorator when @opt asks for latency or bandwidth. @stats and the strings of @opt are borrowed.
  * Does not touch the network; call ops->probe() for that. Free with ops->close().
  */
 int hsm_origin_open(const char *spec, const struct hsm_options *opt, struct hsm_stats *stats,

@@ -213,6 +213,14 @@ static int delay_list(struct hsm_origin *o, const char *path, struct hsm_listing
 	return err ? err : d->inner->ops->list(d->inner, path, ret);
 }
 
+static int delay_ask(struct hsm_origin *o, const char *path, struct hsm_listing *l)
+{
+	struct delay *d = delay_of(o);
+	int err = delay_call(d);
+
+	return err ? err : d->inner->ops->ask(d->inner, path, l);
+}
+
 static int delay_probe(struct hsm_origin *o)
 {
 	struct delay *d = delay_of(o);
@@ -256,6 +264,7 @@ static const struct hsm_origin_ops delay_ops = {
 	.scheme = "delay",
 	.probe = delay_probe,
 	.list = delay_list,
+	.ask = delay_ask,
 	.fetch = delay_fetch,
 	.cancel = delay_cancel,
 	.close = delay_close,

@@ -38,6 +38,7 @@ static const struct hsm_origin_ops http_ops = {
 	.scheme = "http",
 	.probe = hsm_http_probe,
 	.list = hsm_http_list,
+	.ask = hsm_http_ask,
 	.fetch = http_fetch,
 	.cancel = http_cancel,
 	.close = http_close,
@@ -84,6 +85,7 @@ static int configure(struct hsm_http *h, const struct hsm_options *opt)
 {
 	int err = set_user(h, opt->user);
 
+	h->filter = opt->filter;
 	h->insecure = opt->insecure;
 	h->retries = opt->retries;
 	h->connections = HSM_MAX(opt->connections, 1U);

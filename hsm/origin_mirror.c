@@ -189,6 +189,38 @@ static int check_file(int fd, struct hsm_fetch *f)
 	return 0;
 }
 
+/* One entry of ask(): what has gone, or is no file any more, stays marked. */
+static int ask_one(struct hsm_listing *l, int dirfd, struct hsm_entry *e)
+{
+	char validator[HSM_VALIDATOR_MAX];
+	struct stat st;
+
+	if (fstatat(dirfd, e->name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : hsm_err(EIO, "%s: %s", e->name, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	make_validator(&st, validator);
+	e->validator = hsm_listing_keep(l, validator);
+	if (!e->validator)
+		return -ENOMEM;
+	e->size = (uint64_t)st.st_size;
+	e->mtime_ns = hsm_timespec_to_ns(st.st_mtim);
+	e->ask = false;
+	return 0;
+}
+
+static int mirror_ask(struct hsm_origin *o, const char *path, struct hsm_listing *l)
+{
+	struct mirror *m = hsm_container_of(o, struct mirror, origin);
+	auto_fd int fd = open_below(m, path, O_DIRECTORY);
+	int err = fd < 0 ? list_error(path, fd) : 0;
+
+	for (size_t i = 0; i < l->count && !err; i++)
+		if (l->entry[i].ask)
+			err = ask_one(l, fd, &l->entry[i]);
+	return err;
+}
+
 /* Reads exactly @len bytes. */
 static int read_piece(int fd, const struct hsm_fetch *f, char *buf, size_t len, uint64_t offset)
 {
@@ -218,8 +250,8 @@ static int copy_range(struct mirror *m, int fd, struct hsm_fetch *f, char *buf)
 		if (atomic_load_explicit(&m->cancelled, memory_order_relaxed))
 			return hsm_err(ECANCELED, "the origin is closing");
 		err = read_piece(fd, f, buf, len, at);
-		/* The last bytes are handed on only if the file was the same to the end. */
-		if (!err && at + len == end)
+		/* Handed on only if the file is still the same: it may be written in place. */
+		if (!err)
 			err = check_file(fd, f);
 		if (err)
 			return err;
@@ -324,6 +356,7 @@ static const struct hsm_origin_ops mirror_ops = {
 	.scheme = "mirror",
 	.probe = mirror_probe,
 	.list = mirror_list,
+	.ask = mirror_ask,
 	.fetch = mirror_fetch,
 	.cancel = mirror_cancel,
 	.close = mirror_close,

@@ -157,6 +157,7 @@ static int create_all(struct hsm *h, int dirfd, const char *path,
 static int mark_populated(struct hsm *h, int dirfd, bool subdirs)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	uint8_t flags = HSM_S_NAMES;
 	struct hsm_state state;
 	int r = hsm_state_load(dirfd, &state);
 
@@ -167,10 +168,9 @@ static int mark_populated(struct hsm *h, int dirfd, bool subdirs)
 		futimens(dirfd, times);
 	}
 	/* Eager goes on to all of them by itself. */
-	state.flags |= HSM_S_NAMES;
 	if (!subdirs || h->opt.names == HSM_NS_EAGER)
-		state.flags |= HSM_S_DEEP;
-	r = hsm_state_store(dirfd, &state);
+		flags |= HSM_S_DEEP;
+	r = hsm_dir_update(h, dirfd, flags, 0, HSM_MTIME_UNKNOWN);
 	if (r)
 		return hsm_err(
 			-r, "/%s: its state cannot be written: %s", state.path, strerror(-r));
@@ -184,6 +184,7 @@ int hsm_names_create(struct hsm *h, int dirfd, const char *path, bool *ret_subdi
 	bool subdirs = false;
 	int r = h->origin->ops->list(h->origin, path, &listing);
 
+	hsm_filter_listing(&h->opt.filter, path, &listing);
 	if (!r)
 		r = create_all(h, dirfd, path, &listing, &subdirs);
 	if (!r)

@@ -47,9 +47,10 @@ static int64_t mtime_after(
 	pthread_mutex_lock(&f->lock);
 	if (!(f->state.flags & HSM_S_MTIME_EXACT) && fetch->mtime_ns != HSM_MTIME_UNKNOWN) {
 		f->state.flags |= HSM_S_MTIME_EXACT;
-		/* Another value was set by the user. */
+		/* Another value was set by the user, and stays. */
 		if (mtime_ns == f->state.mtime_ns)
-			mtime_ns = f->state.mtime_ns = fetch->mtime_ns;
+			mtime_ns = fetch->mtime_ns;
+		f->state.mtime_ns = fetch->mtime_ns;
 	}
 	pthread_mutex_unlock(&f->lock);
 	return mtime_ns;

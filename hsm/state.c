@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -36,40 +37,67 @@ struct disk_map {
 
 #define MAP_HEADER offsetof(struct disk_map, bits)
 
-int hsm_state_load(int fd, struct hsm_state *ret_state)
+static int decode(const struct disk_state *disk, ssize_t n, struct hsm_state *ret_state)
 {
-	struct disk_state d;
-	ssize_t n = fgetxattr(fd, HSM_XATTR_STATE, &d, sizeof(d));
 	size_t validator_len, path_len;
 
 	if (n < 0)
 		return -errno;
-	if ((size_t)n < STATE_HEADER || d.version != STATE_VERSION)
+	if ((size_t)n < STATE_HEADER || disk->version != STATE_VERSION)
 		return -EBADMSG;
-	validator_len = le16toh(d.validator_len);
-	path_len = le16toh(d.path_len);
+	validator_len = le16toh(disk->validator_len);
+	path_len = le16toh(disk->path_len);
 	if (validator_len >= HSM_VALIDATOR_MAX || path_len > HSM_PATH_MAX ||
-		STATE_HEADER + validator_len + path_len != (size_t)n || d.chunk_shift > 62)
+		STATE_HEADER + validator_len + path_len != (size_t)n || disk->chunk_shift > 62)
 		return -EBADMSG;
-	ret_state->kind = d.kind;
-	ret_state->flags = d.flags;
-	ret_state->chunk_shift = d.chunk_shift;
-	ret_state->epoch = le32toh(d.epoch);
-	ret_state->cache_id = le64toh(d.cache_id);
-	ret_state->size = le64toh(d.size);
-	ret_state->fill_end = HSM_MIN(le64toh(d.fill_end), ret_state->size);
-	ret_state->mtime_ns = (int64_t)le64toh(d.mtime_ns);
-	memcpy(ret_state->validator, d.text, validator_len);
+	ret_state->kind = disk->kind;
+	ret_state->flags = disk->flags;
+	ret_state->chunk_shift = disk->chunk_shift;
+	ret_state->epoch = le32toh(disk->epoch);
+	ret_state->cache_id = le64toh(disk->cache_id);
+	ret_state->size = le64toh(disk->size);
+	ret_state->fill_end = HSM_MIN(le64toh(disk->fill_end), ret_state->size);
+	ret_state->mtime_ns = (int64_t)le64toh(disk->mtime_ns);
+	memcpy(ret_state->validator, disk->text, validator_len);
 	ret_state->validator[validator_len] = 0;
-	memcpy(ret_state->path, d.text + validator_len, path_len);
+	memcpy(ret_state->path, disk->text + validator_len, path_len);
 	ret_state->path[path_len] = 0;
 	return 0;
 }
 
-int hsm_state_store(int fd, const struct hsm_state *state)
+int hsm_state_load(int fd, struct hsm_state *ret_state)
+{
+	struct disk_state d;
+	ssize_t n = fgetxattr(fd, HSM_XATTR_STATE, &d, sizeof(d));
+
+	return decode(&d, n, ret_state);
+}
+
+/* An O_PATH descriptor takes no xattr call, but its name in /proc leads to the link itself. */
+static void link_path(int fd, char *path, size_t size)
+{
+	snprintf(path, size, "/proc/self/fd/%d", fd);
+}
+
+int hsm_state_load_link(int fd, struct hsm_state *ret_state)
+{
+	struct disk_state d;
+	char path[32];
+	ssize_t n;
+
+	link_path(fd, path, sizeof(path));
+	n = getxattr(path, HSM_XATTR_STATE, &d, sizeof(d));
+	return decode(&d, n, ret_state);
+}
+
+/* The bytes used of @d, or -ENAMETOOLONG. */
+static ssize_t encode(const struct hsm_state *state, struct disk_state *d)
 {
 	size_t validator_len = strlen(state->validator), path_len = strlen(state->path);
-	struct disk_state d = {
+
+	if (path_len > HSM_PATH_MAX)
+		return -ENAMETOOLONG;
+	*d = (struct disk_state){
 		.version = STATE_VERSION,
 		.kind = state->kind,
 		.flags = state->flags,
@@ -82,14 +110,31 @@ int hsm_state_store(int fd, const struct hsm_state *state)
 		.validator_len = htole16((uint16_t)validator_len),
 		.path_len = htole16((uint16_t)path_len),
 	};
+	memcpy(d->text, state->validator, validator_len);
+	memcpy(d->text + validator_len, state->path, path_len);
+	return (ssize_t)(STATE_HEADER + validator_len + path_len);
+}
 
-	if (path_len > HSM_PATH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(d.text, state->validator, validator_len);
-	memcpy(d.text + validator_len, state->path, path_len);
-	if (fsetxattr(fd, HSM_XATTR_STATE, &d, STATE_HEADER + validator_len + path_len, 0))
-		return -errno;
-	return 0;
+int hsm_state_store(int fd, const struct hsm_state *state)
+{
+	struct disk_state d;
+	ssize_t n = encode(state, &d);
+
+	if (n < 0)
+		return (int)n;
+	return fsetxattr(fd, HSM_XATTR_STATE, &d, (size_t)n, 0) ? -errno : 0;
+}
+
+int hsm_state_store_link(int fd, const struct hsm_state *state)
+{
+	struct disk_state d;
+	ssize_t n = encode(state, &d);
+	char path[32];
+
+	if (n < 0)
+		return (int)n;
+	link_path(fd, path, sizeof(path));
+	return setxattr(path, HSM_XATTR_STATE, &d, (size_t)n, 0) ? -errno : 0;
 }
 
 int hsm_state_load_map(int fd, uint8_t *map, uint32_t count, uint32_t *ret_epoch)

@@ -3,7 +3,7 @@
 #define HSM_STATE_H
 /*
  * What an inode is, kept in its own trusted xattrs so that renames and links cannot separate
- * the two. An inode without trusted.hsm is local: it is never filled and never overwritten.
+ * the two (a symbolic link has trusted.hsm only). An inode without trusted.hsm is local: it is never filled and never overwritten.
  *
  *   trusted.hsm      always: kind, flags, sizes, remote path, validator (this structure)
  *   trusted.hsm.map  only while a regular file is partial: the map of present chunks
@@ -21,12 +21,15 @@
 /* Longest remote path: state and map together must fit one 4 KiB ext4 xattr block. */
 #define HSM_PATH_MAX 1600
 
-enum hsm_kind { HSM_KIND_FILE = 1, HSM_KIND_DIR = 2 };
+enum hsm_kind { HSM_KIND_FILE = 1, HSM_KIND_DIR = 2, HSM_KIND_LINK = 3 };
 
 #define HSM_S_COMPLETE	  0x01 /* file: every chunk present, as of .epoch */
 #define HSM_S_NAMES	  0x02 /* directory: its names exist */
 #define HSM_S_DEEP	  0x04 /* directory: the names of each directory in it exist */
 #define HSM_S_MTIME_EXACT 0x08 /* mtime_ns is the origin's, not a rounded one */
+#define HSM_S_MODIFIED	  0x10 /* a user changed it: never evicted, never refreshed */
+#define HSM_S_UPDATING	  0x20 /* directory: a refresh is at work and owes it its mtime */
+#define HSM_S_GONE	  0x40 /* directory: not on the origin any more, kept for what is in it */
 
 struct hsm_state {
 	uint8_t kind;
@@ -44,6 +47,10 @@ struct hsm_state {
 /* -ENODATA: local inode; -EBADMSG: not understood (written by something else or damaged). */
 int hsm_state_load(int fd, struct hsm_state *ret_state);
 int hsm_state_store(int fd, const struct hsm_state *state);
+
+/* The same of a symbolic link, whose descriptor is O_PATH. */
+int hsm_state_load_link(int fd, struct hsm_state *ret_state);
+int hsm_state_store_link(int fd, const struct hsm_state *state);
 
 /*
  * Map of a partial file: @map has room for hsm_chunkmap_bytes(count) bytes. -ENODATA: none

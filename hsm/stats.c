@@ -30,6 +30,11 @@ static const char *const counter_names[HSM_C_COUNT] = {
 	[HSM_C_DIRS_POPULATED] = "dirs_populated",
 	[HSM_C_NAMES_REFUSED] = "names_refused",
 	[HSM_C_FILL_ERRORS] = "fill_errors",
+	[HSM_C_FILES_EVICTED] = "files_evicted",
+	[HSM_C_BYTES_EVICTED] = "bytes_evicted",
+	[HSM_C_REFRESHES] = "refreshes",
+	[HSM_C_REFRESH_CHANGES] = "refresh_changes",
+	[HSM_C_REFRESH_CONFLICTS] = "refresh_conflicts",
 };
 
 /* Threads take shards in turn, so that a few threads never share one. */

@@ -28,6 +28,11 @@ enum hsm_counter {
 	HSM_C_DIRS_POPULATED, /* directories whose names were created */
 	HSM_C_NAMES_REFUSED, /* names of the origin that cannot be or must not be created */
 	HSM_C_FILL_ERRORS, /* fills that ended in an error given to the reader */
+	HSM_C_FILES_EVICTED, /* files whose bytes were given back */
+	HSM_C_BYTES_EVICTED, /* bytes given back, as the file system counts them */
+	HSM_C_REFRESHES, /* comparisons with the origin that came to their end */
+	HSM_C_REFRESH_CHANGES, /* names they made, replaced or removed */
+	HSM_C_REFRESH_CONFLICTS, /* names they left alone for what users did there */
 	HSM_C_COUNT
 };
 

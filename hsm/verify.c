@@ -125,24 +125,40 @@ static void compare_chunks(struct verify *v, const char *path, int fd,
 	}
 }
 
-/* The chunks that are there: of an active object, else of the xattrs. */
-static int load_map(
-	struct verify *v, int fd, const struct hsm_state *state, uint8_t *map, uint32_t count)
+/* State lock held, no object: what the xattrs claim and is believed. */
+static int load_claims(
+	struct hsm *h, int fd, struct hsm_state *state, uint8_t *map, uint32_t count)
 {
-	struct hsm_file *f;
+	int r = hsm_inode_load_incomplete(h, fd, state);
 	uint32_t epoch;
-	int r = hsm_file_get(v->h, fd, &f);
 
-	if (r < 0)
+	if (r <= 0) {
+		memset(map, 0xff, r ? 0 : hsm_chunkmap_bytes(count));
 		return r;
-	memset(map, r ? 0 : 0xff, hsm_chunkmap_bytes(count));
-	if (r) {
+	}
+	r = hsm_state_load_map(fd, map, count, &epoch);
+	if (!r && hsm_epoch_trusted(&h->epochs, epoch))
+		return 0;
+	memset(map, 0, hsm_chunkmap_bytes(count));
+	return r == -ENODATA ? 0 : r;
+}
+
+/* The chunks that are there. No object is made for it: there may be more stubs than places. */
+static int load_map(struct verify *v, int fd, uint64_t ino, struct hsm_state *state,
+	uint8_t *map, uint32_t count)
+{
+	struct hsm_file *f = hsm_file_find(v->h, ino);
+	int r;
+
+	if (f) {
 		memcpy(map, f->map, hsm_chunkmap_bytes(count));
 		hsm_file_put(f);
-	} else if (!(state->flags & HSM_S_COMPLETE)) {
-		return hsm_state_load_map(fd, map, count, &epoch);
+		return 0;
 	}
-	return 0;
+	hsm_state_lock(v->h, ino);
+	r = load_claims(v->h, fd, state, map, count);
+	hsm_state_unlock(v->h, ino);
+	return r;
 }
 
 static int verify_file(void *arg, int fd, const char *path)
@@ -161,6 +177,11 @@ static int verify_file(void *arg, int fd, const char *path)
 		v->report(v->report_arg, path, "its state cannot be read");
 		return 0;
 	}
+	if (state.flags & HSM_S_MODIFIED) {
+		v->totals.changed++;
+		v->report(v->report_arg, path, "changed locally");
+		return 0;
+	}
 	v->totals.files++;
 	if ((uint64_t)st.st_size != state.size) {
 		v->totals.mismatches++;
@@ -168,11 +189,14 @@ static int verify_file(void *arg, int fd, const char *path)
 		return 0;
 	}
 	count = hsm_chunkmap_count(state.size, state.chunk_shift);
-	r = load_map(v, fd, &state, map, count);
-	if (r)
+	r = count > HSM_CHUNKMAP_CHUNKS ? -EBADMSG
+					: load_map(v, fd, st.st_ino, &state, map, count);
+	if (r) {
 		v->totals.errors++;
-	else
+		v->report(v->report_arg, path, strerror(-r));
+	} else {
 		compare_chunks(v, path, fd, &state, map, count);
+	}
 	return v->h->closing ? -ECANCELED : 0;
 }
 

@@ -11,15 +11,29 @@
 #include "hsm/core.h"
 #include "hsm/util.h"
 
-#define FILLS_MAX 64 /* files of one populate --data under way */
+#define FILLS_MAX	64 /* files of one populate --data under way */
+#define OPEN_TRIES	200
+#define OPEN_PAUSE_USEC 5000
 
 static int open_beneath(int dirfd, const char *name)
 {
 	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	long fd;
 
+	/* EAGAIN: its bytes are being given back just now, or a rename was in the way. */
+	for (int n = 0; n < OPEN_TRIES; n++) {
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+		usleep(OPEN_PAUSE_USEC);
+	}
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int hsm_walk_open_there(struct hsm *h, const char *path)
+{
+	return open_beneath(h->cache.data_fd, *path ? path : ".");
 }
 
 int hsm_walk_open(struct hsm *h, const char *path)

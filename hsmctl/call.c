@@ -31,9 +31,17 @@ static void on_line(void *arg, json_t *line)
 	}
 }
 
+/* Nobody remembers anything of an idle cache. */
+static int file_evict(void *ctx, int fd)
+{
+	(void)ctx;
+	(void)fd;
+	return 0;
+}
+
 static int run_idle(struct hsmctl *ctl, json_t *request)
 {
-	const struct hsm_frontend fe = {.name = "hsmctl"};
+	const struct hsm_frontend fe = {.name = "hsmctl", .file_evict = file_evict};
 	struct hsm_options opt;
 	struct hsm *h;
 	int r;
@@ -51,8 +59,9 @@ static int run_idle(struct hsmctl *ctl, json_t *request)
 
 int hsmctl_call(struct hsmctl *ctl, const char *command)
 {
-	json_t *request = json_pack("{ss so sb}", "command", command, "path",
-		json_stringn_nocheck(ctl->path, strlen(ctl->path)), "data", ctl->data);
+	json_t *request = json_pack("{ss so sb sI}", "command", command, "path",
+		json_stringn_nocheck(ctl->path, strlen(ctl->path)), "data", ctl->data,
+		"to_free", (json_int_t)ctl->to_free);
 	int r = hsm_control_call(ctl->cache, request, on_line, ctl), code;
 
 	if (!r) {

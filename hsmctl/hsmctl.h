@@ -4,12 +4,14 @@
 /* The sub-commands of hsmctl and what they share. */
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct hsmctl {
 	const char *cache;
 	const char *path; /* "" = the whole tree */
 	bool json;
 	bool data;
+	uint64_t to_free; /* evict: bytes; 0 = by path */
 	int code; /* of the last answer line; enum hsm_exit */
 	json_t *answer; /* the last answer line, owned */
 };

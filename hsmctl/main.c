@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hsm/err.h"
 #include "hsm/options.h"
 #include "hsmctl/hsmctl.h"
 
@@ -28,9 +29,10 @@ static int cmd_populate(struct hsmctl *ctl)
 	return hsmctl_call(ctl, "populate");
 }
 
-static int cmd_verify(struct hsmctl *ctl)
+/* A command that answers with totals. */
+static int call_for_totals(struct hsmctl *ctl, const char *command)
 {
-	int code = hsmctl_call(ctl, "verify");
+	int code = hsmctl_call(ctl, command);
 	json_t *totals = json_object_get(ctl->answer, "totals");
 	const char *key;
 	json_t *value;
@@ -43,8 +45,29 @@ static int cmd_verify(struct hsmctl *ctl)
 		return code;
 	}
 	json_object_foreach (totals, key, value)
-		printf("%-10s %lld\n", key, (long long)json_integer_value(value));
+		printf("%-16s %lld\n", key, (long long)json_integer_value(value));
 	return code;
+}
+
+static int cmd_verify(struct hsmctl *ctl)
+{
+	return call_for_totals(ctl, "verify");
+}
+
+/* Never the whole tree by forgetting the path. */
+static int cmd_evict(struct hsmctl *ctl)
+{
+	if (!*ctl->path == !ctl->to_free) {
+		fprintf(stderr,
+			"hsmctl: evict needs either PATH (. = everything) or --to-free SIZE\n");
+		return HSM_EXIT_USAGE;
+	}
+	return call_for_totals(ctl, "evict");
+}
+
+static int cmd_refresh(struct hsmctl *ctl)
+{
+	return call_for_totals(ctl, "refresh");
 }
 
 static const struct command {
@@ -59,6 +82,10 @@ static const struct command {
 		cmd_populate, true},
 	{"verify", "CACHE [PATH]", "compare what is cached below PATH with the origin",
 		cmd_verify, true},
+	{"evict", "CACHE [PATH]", "give back cached bytes below PATH, or --to-free SIZE",
+		cmd_evict, true},
+	{"refresh", "CACHE [PATH]", "make what is below PATH the same as on the origin now",
+		cmd_refresh, true},
 	{"stop", "CACHE", "end the daemon and wait until it has ended", hsmctl_stop, false},
 };
 
@@ -74,6 +101,8 @@ static int usage(FILE *out, int code)
 		"\nOptions:\n"
 		"  -j, --json     print JSON\n"
 		"  -d, --data     populate: the bytes too, not only the names\n"
+		"  -t, --to-free SIZE\n"
+		"                 evict: so many bytes, least recently used files first\n"
 		"  -h, --help     show this help\n"
 		"  -V, --version  show the version\n\n"
 		"Exit codes: 0 ok, 1 failed, 2 usage, 3 missing requirement, 5 data differs\n");
@@ -112,18 +141,25 @@ static int run(struct hsmctl *ctl, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
-		{"data", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+		{"data", no_argument, NULL, 'd'}, {"to-free", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0}};
 	struct hsmctl ctl = {.path = ""};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jdhV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "jdt:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			ctl.json = true;
 			break;
 		case 'd':
 			ctl.data = true;
+			break;
+		case 't':
+			if (hsm_parse_bytes(optarg, &ctl.to_free)) {
+				fprintf(stderr, "hsmctl: %s\n", hsm_err_text());
+				return HSM_EXIT_USAGE;
+			}
 			break;
 		case 'h':
 			return usage(stdout, HSM_EXIT_OK);

@@ -206,6 +206,74 @@ static void test_changed_is_stale(void **state)
 	assert_int_equal(fetch("changing", 0, 1001, 1001), -ESTALE);
 }
 
+/* Writes into the file when the first piece has come, as an editor in place does. */
+static int change_meanwhile(
+	struct hsm_fetch *f, uint64_t offset, const void *bytes, size_t length)
+{
+	struct get *g = hsm_container_of(f, struct get, f);
+
+	if (offset == f->offset) {
+		auto_fd int fd = openat(dir_fd, "inplace", O_WRONLY | O_CLOEXEC);
+
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+		g->out_of_order |= pwrite(fd, "changed", 7, BIG - 7) != 7;
+	}
+	return get_data(f, offset, bytes, length);
+}
+
+/* No byte read after the change is handed on, though the first piece was. */
+static void test_changed_between_pieces(void **state)
+{
+	struct hsm_origin *o = open_origin();
+	struct get g = {0};
+
+	(void)state;
+	put_file("inplace", BIG);
+	g.f.data = change_meanwhile;
+	get_start(o, &g, "inplace", 0, BIG, BIG);
+	get_wait(&g);
+	assert_int_equal(g.err, -ESTALE);
+	assert_false(g.out_of_order);
+	assert_in_range(g.have, 1, BIG / 2);
+	assert_memory_equal(g.bytes, content, g.have);
+	get_release(&g);
+	o->ops->close(o);
+}
+
+/* What ask() says of a file is what a fetch learns; what is not there stays marked. */
+static void test_ask(void **state)
+{
+	struct hsm_origin *o = open_origin();
+	struct hsm_listing l = {0};
+	struct hsm_entry *e;
+	struct get g = {0};
+
+	(void)state;
+	assert_int_equal(mkdirat(dir_fd, "ask", 0755), 0);
+	put_file("ask/one", 100);
+	put_file("ask/two", 200);
+	put_file("ask/gone", 300);
+	assert_int_equal(o->ops->list(o, "ask", &l), 0);
+	assert_int_equal(l.count, 3);
+	assert_null(hsm_listing_find(&l, "nothing"));
+	hsm_listing_find(&l, "one")->ask = hsm_listing_find(&l, "gone")->ask = true;
+	assert_int_equal(unlinkat(dir_fd, "ask/gone", 0), 0);
+	put_file("ask/one", 123);
+	assert_int_equal(o->ops->ask(o, "ask", &l), 0);
+	assert_true(hsm_listing_find(&l, "gone")->ask);
+	assert_null(hsm_listing_find(&l, "two")->validator);
+	e = hsm_listing_find(&l, "one");
+	assert_false(e->ask);
+	assert_int_equal(e->size, 123);
+	assert_int_equal(get_range(o, &g, "ask/one", 0, 123, 123), 0);
+	assert_string_equal(e->validator, g.f.validator);
+	assert_int_equal(e->mtime_ns, g.f.mtime_ns);
+	get_release(&g);
+	assert_int_equal(o->ops->ask(o, "ask/nothing", &l), -ENOENT);
+	hsm_listing_release(&l);
+	o->ops->close(o);
+}
+
 static void test_data_fails(void **state)
 {
 	struct hsm_origin *o = open_origin();
@@ -371,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_outside_is_stale),
 		cmocka_unit_test(test_changed_is_stale),
+		cmocka_unit_test(test_changed_between_pieces),
+		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_data_fails),
 		cmocka_unit_test(test_close_ends_all),
 		cmocka_unit_test(test_latency),
