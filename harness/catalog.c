@@ -156,6 +156,19 @@ static int select_engines(struct bench_catalog *c, char *const *patterns)
 	return 0;
 }
 
+static void keep_default_engines(struct bench_catalog *c)
+{
+	size_t n = c->engines;
+
+	c->engines = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (c->engine[i]->extra)
+			bench_engine_free(c->engine[i]);
+		else
+			c->engine[c->engines++] = c->engine[i];
+	}
+}
+
 static int select_workloads(struct bench_catalog *c, char *const *patterns)
 {
 	size_t n = c->workloads, hits[n + 1];
@@ -191,6 +204,8 @@ int bench_catalog_select(struct bench_catalog *c, const char *workloads, const c
 		ret = select_workloads(c, w);
 	if (ret == 0 && e)
 		ret = select_engines(c, e);
+	else if (ret == 0)
+		keep_default_engines(c);
 	bench_strv_free(w);
 	bench_strv_free(e);
 	return ret;

@@ -26,8 +26,9 @@ int bench_catalog_load(const char *home, struct bench_catalog *ret_c);
 void bench_catalog_release(struct bench_catalog *c);
 
 /*
- * Keeps what matches one of the comma separated patterns; NULL keeps all. Workloads match by
- * name or tag. -ENOENT + text if a pattern matches nothing.
+ * Keeps what matches one of the comma separated patterns; NULL keeps all workloads, or all
+ * engines that are not extra. Workloads match by name or tag. -ENOENT + text if a pattern
+ * matches nothing.
  */
 int bench_catalog_select(struct bench_catalog *c, const char *workloads, const char *engines);
 

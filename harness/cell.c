@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/err.h"
+#include "harness/knob.h"
 #include "harness/release.h"
 #include "harness/signals.h"
 #include "harness/step.h"
@@ -66,10 +67,13 @@ static int start_engine(struct bench_cell *c)
 	auto_free char *name = bench_fmt(
 		"%u-%s-%s.log", c->plan->block, c->plan->workload->name, c->plan->engine->name);
 	auto_free char *log = bench_session_raw(c->session, name);
+	int ret = 0;
 
 	bench_vars_set(c->vars, "log", log);
 	c->daemon = (struct bench_daemon){.engine = c->plan->engine, .vars = c->vars};
-	return bench_daemon_start(&c->daemon, c->session->held, log);
+	if (c->plan->engine->set)
+		ret = bench_knob_set_all(c->session->held, c->plan->engine->set);
+	return ret < 0 ? ret : bench_daemon_start(&c->daemon, c->session->held, log);
 }
 
 static int env_up(struct bench_cell *c)
@@ -92,6 +96,8 @@ static int env_up(struct bench_cell *c)
 	if (c->fs_fd < 0)
 		return bench_err(errno, "cannot open %s: %s", c->fs.path, strerror(errno));
 	ret = set_env_vars(c, dir);
+	if (ret == 0 && c->plan->traced)
+		ret = bench_trace_new(s->held, dir, &c->trace);
 	return ret < 0 ? ret : start_engine(c);
 }
 
@@ -107,6 +113,8 @@ static int env_down(struct bench_cell *c)
 	if (c->fs_fd >= 0)
 		close(c->fs_fd);
 	c->fs_fd = -1;
+	bench_trace_free(c->trace);
+	c->trace = NULL;
 	ret = bench_release(c->session->held, c->held_below, GRACE_NS);
 	bench_loopfs_free(&c->fs);
 	bench_strv_free(c->verified);
@@ -130,11 +138,13 @@ static int run_step(struct bench_cell *c, const struct bench_step *step, bool *f
 	if (ret < 0)
 		return ret;
 	*fresh = false;
-	if (c->up || env_up(c) == 0)
+	ret = c->up ? 0 : env_up(c);
+	if (ret == 0)
 		return bench_step_measure(c, step, fresh);
 	why = bench_strdup(bench_err_text());
 	*fresh = true;
-	return bench_step_record(c, step, bench_signals_count() ? "skipped" : "failed", why);
+	return bench_step_record(c, step,
+		bench_signals_count() || ret == -EOPNOTSUPP ? "skipped" : "failed", why);
 }
 
 static int run_steps(struct bench_cell *c, const char *why_not)

@@ -9,6 +9,7 @@
 #include "harness/loopfs.h"
 #include "harness/plan.h"
 #include "harness/session.h"
+#include "harness/trace.h"
 
 struct bench_cell {
 	struct bench_session *session;
@@ -24,6 +25,7 @@ struct bench_cell {
 	struct bench_loopfs fs;
 	int fs_fd; /* root of the fs, opened before the engine can see it */
 	struct bench_daemon daemon;
+	struct bench_trace *trace; /* of a traced cell, else NULL */
 	char **verified; /* `files` values that were read and compared here */
 };
 

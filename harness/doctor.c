@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One line per check: name, ok/warn/FAIL, what was found and what to do. `doctor NAME...`
+ * One line per check: name, ok/warn/lack/FAIL, what was found and what to do. `doctor NAME...`
  * runs only these; engines probe with it.
  */
 #include <dirent.h>
@@ -14,8 +14,10 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+#include "harness/catalog.h"
 #include "harness/cmd.h"
 #include "harness/err.h"
+#include "harness/exec.h"
 #include "harness/state.h"
 #include "harness/util.h"
 
@@ -26,8 +28,12 @@
 #define NOFILE_MIN     4096
 #define FREE_MIN_BYTES (4ULL << 30)
 #define FREE_ADVISED   (16ULL << 30)
+#define ENABLE_URING   "/sys/module/fuse/parameters/enable_uring"
 
-enum verdict { OK, WARN, BAD };
+#define FEATURES_TIMEOUT_NS (5 * BENCH_NSEC)
+
+/* LACK: fit for work, but not for the engines that ask for it. */
+enum verdict { OK, WARN, LACK, BAD };
 
 struct finding {
 	enum verdict verdict;
@@ -61,6 +67,58 @@ static struct finding check_fuse(void)
 		return found(OK, bench_strdup("/dev/fuse can be opened"));
 	return found(
 		BAD, bench_fmt("cannot open /dev/fuse: %s; modprobe fuse", strerror(errno)));
+}
+
+/*
+ * What the daemon says of a feature, in its line "NAME yes|no REASON"; the reason is owned, ""
+ * if there is none.
+ */
+static bool ask_feature(const char *name, char **ret_reason)
+{
+	auto_free char *bin = bench_catalog_bin();
+	auto_free char *shell = bench_fmt("'%s/fuse_hsm' --features", bin);
+	auto_free char *head = bench_fmt("%s ", name);
+	auto_free char *out = NULL;
+	char *line, *save = NULL;
+	int code = bench_exec_output(shell, FEATURES_TIMEOUT_NS, &out);
+
+	for (line = code == 0 ? strtok_r(out, "\n", &save) : NULL; line;
+		line = strtok_r(NULL, "\n", &save)) {
+		const char *answer = line + strlen(head);
+
+		if (strncmp(line, head, strlen(head)))
+			continue;
+		*ret_reason = bench_strdup(answer + strcspn(answer, " "));
+		memmove(*ret_reason, *ret_reason + strspn(*ret_reason, " "),
+			strlen(*ret_reason + strspn(*ret_reason, " ")) + 1);
+		return !strncmp(answer, "yes", 3);
+	}
+	*ret_reason = bench_fmt("fuse_hsm does not say whether it can do %s", name);
+	return false;
+}
+
+static struct finding check_fuse_passthrough(void)
+{
+	auto_free char *reason = NULL;
+
+	if (ask_feature("passthrough", &reason))
+		return found(OK, bench_strdup("the kernel can read complete files by itself"));
+	return found(LACK, bench_fmt("no FUSE passthrough: %s", reason));
+}
+
+/* That it is switched off is no lack: the engines that need it switch it on. */
+static struct finding check_fuse_uring(void)
+{
+	auto_free char *reason = NULL;
+	bool can = ask_feature("uring", &reason);
+
+	if (!bench_exists(ENABLE_URING))
+		return found(LACK, bench_strdup("no FUSE over io_uring; needs Linux 6.14"));
+	if (can)
+		return found(OK, bench_strdup("FUSE over io_uring works"));
+	if (strstr(reason, "enable_uring"))
+		return found(OK, bench_strdup("FUSE over io_uring is there, off until needed"));
+	return found(LACK, bench_fmt("no FUSE over io_uring: %s", reason));
 }
 
 /*
@@ -203,6 +261,8 @@ static const struct check {
 } checks[] = {
 	{"root", check_root},
 	{"fuse", check_fuse},
+	{"fuse-passthrough", check_fuse_passthrough},
+	{"fuse-uring", check_fuse_uring},
 	{"fanotify", check_fanotify},
 	{"loop", check_loop},
 	{"tools", check_tools},
@@ -212,43 +272,64 @@ static const struct check {
 	{"leftovers", check_leftovers},
 };
 
-/* @bare: only the sentence, as the reason of an engine. */
-static bool run_check(const struct check *c, bool bare)
+static bool run_check(const struct check *c)
 {
-	static const char *const words[] = {"ok", "warn", "FAIL"};
+	static const char *const words[] = {"ok", "warn", "lack", "FAIL"};
 	struct finding f = c->run();
 
-	if (bare)
-		puts(f.text);
-	else
-		printf("%-10s %-4s  %s\n", c->name, words[f.verdict], f.text);
+	printf("%-16s %-4s  %s\n", c->name, words[f.verdict], f.text);
 	free(f.text);
 	return f.verdict != BAD;
 }
 
-static bool run_named(const char *name, bool *known)
+static const struct check *find_check(const char *name)
 {
 	for (size_t i = 0; i < BENCH_ARRAY_SIZE(checks); i++)
 		if (!strcmp(checks[i].name, name))
-			return run_check(&checks[i], true);
-	*known = false;
+			return &checks[i];
 	bench_say("no check '%s'; `hsmbench doctor` names them", name);
-	return false;
+	return NULL;
+}
+
+/*
+ * Only the sentences, or that of the first check that says no: the reason of an engine. Exit
+ * code.
+ */
+static int run_named(char **names)
+{
+	auto_free char *text = bench_strdup("");
+
+	for (; *names; names++) {
+		const struct check *c = find_check(*names);
+		struct finding f = c ? c->run() : found(BAD, NULL);
+		char *longer = c ? bench_fmt("%s%s\n", text, f.text) : NULL;
+
+		if (f.verdict >= LACK) {
+			if (c)
+				puts(f.text);
+			free(f.text);
+			free(longer);
+			return c ? BENCH_EXIT_REQUIREMENT : BENCH_EXIT_USAGE;
+		}
+		free(f.text);
+		free(text);
+		text = longer;
+	}
+	fputs(text, stdout);
+	return BENCH_EXIT_OK;
 }
 
 int bench_cmd_doctor(int argc, char **argv)
 {
-	bool good = true, known = true;
+	bool good = true;
 
 	if (argc > 1 && argv[1][0] == '-') {
 		puts("usage: hsmbench doctor [CHECK...]");
 		return strcmp(argv[1], "--help") ? BENCH_EXIT_USAGE : BENCH_EXIT_OK;
 	}
-	for (int i = 1; i < argc && known; i++)
-		good &= run_named(argv[i], &known);
-	for (size_t i = 0; argc == 1 && i < BENCH_ARRAY_SIZE(checks); i++)
-		good &= run_check(&checks[i], false);
-	if (!known)
-		return BENCH_EXIT_USAGE;
+	if (argc > 1)
+		return run_named(argv + 1);
+	for (size_t i = 0; i < BENCH_ARRAY_SIZE(checks); i++)
+		good &= run_check(&checks[i]);
 	return good ? BENCH_EXIT_OK : BENCH_EXIT_REQUIREMENT;
 }

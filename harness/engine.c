@@ -24,7 +24,16 @@ static const struct {
 	{"stop", offsetof(struct bench_engine, stop)},
 	{"probe", offsetof(struct bench_engine, probe)},
 	{"needs", offsetof(struct bench_engine, needs)},
+	{"set", offsetof(struct bench_engine, set)},
 };
+
+static int yes_or_no(const char *name, const char *value, bool *ret)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return bench_err(EINVAL, "%s is 'yes' or 'no', not '%s'", name, value);
+	*ret = !strcmp(value, "yes");
+	return 0;
+}
 
 static int key(void *ctx, const char *section, const char *name, const char *value)
 {
@@ -36,6 +45,10 @@ static int key(void *ctx, const char *section, const char *name, const char *val
 		e->order = atoi(value);
 		return 0;
 	}
+	if (!strcmp(name, "extra"))
+		return yes_or_no(name, value, &e->extra);
+	if (!strcmp(name, "trace"))
+		return yes_or_no(name, value, &e->trace);
 	for (size_t i = 0; i < BENCH_ARRAY_SIZE(keys); i++) {
 		char **field = (char **)((char *)e + keys[i].offset);
 

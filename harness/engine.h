@@ -15,15 +15,21 @@
  *   stop = ${bin}/hsmctl stop ${cache}
  *   probe = ...                 shell; exit 0 = can run here, else its first line is the reason
  *   needs = ${bin}/fan_hsm      programs
+ *   set = PATH=VALUE ...        files of /proc/sys or /sys, for as long as it runs
+ *   trace = yes                 ${mnt} is a FUSE mount whose requests can be traced
+ *   extra = yes                 runs only when named: not one of the default engines
  *
  * Placeholders: ${bin} ${origin} (URL) ${origin_dir} (the same as a directory) ${cache} and
  * ${mnt} (empty directories) ${tree} ${log}.
  */
+#include <stdbool.h>
+
 #include "harness/vars.h"
 
 struct bench_engine {
-	char *name, *title, *tree, *setup, *start, *status, *stop, *probe, *needs;
+	char *name, *title, *tree, *setup, *start, *status, *stop, *probe, *needs, *set;
 	int order;
+	bool extra, trace;
 };
 
 /* *ret_e is owned. -errno + text naming file and line. */

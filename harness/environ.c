@@ -70,14 +70,22 @@ static json_t *tool_json(const struct bench_session *s)
 	return tool;
 }
 
-static json_t *versions_json(void)
+/* It may be linked into the daemon, so only the daemon knows. */
+static char *libfuse_version(const struct bench_session *s)
+{
+	auto_free char *shell =
+		bench_fmt("('%s/fuse_hsm' --version; '%s/fuse_hsm' --features) 2>/dev/null | "
+			  "sed -n 's/.*libfuse \\([0-9][0-9.]*\\).*/\\1/p'",
+			s->bin, s->bin);
+
+	return ask(shell);
+}
+
+static json_t *versions_json(const struct bench_session *s)
 {
 	static const struct {
 		const char *name, *shell;
 	} asks[] = {
-		{"libfuse",
-			"ldconfig -p | grep -q libfuse3.so && (dpkg-query -W -f '${Version}' "
-			"libfuse3-3 || pkg-config --modversion fuse3) 2>/dev/null"},
 		{"libcurl", "curl --version | sed -n '1s/.*libcurl.\\([0-9.]*\\).*/\\1/p'"},
 		{"nginx", "nginx -v 2>&1 | sed 's/.*: //'"},
 		{"fio", "fio --version"},
@@ -94,6 +102,7 @@ static json_t *versions_json(void)
 
 	for (size_t i = 0; i < BENCH_ARRAY_SIZE(asks); i++)
 		set_text(versions, asks[i].name, ask(asks[i].shell));
+	set_text(versions, "libfuse", libfuse_version(s));
 	return versions;
 }
 
@@ -213,7 +222,7 @@ static char *start_time(void)
 json_t *bench_environ_json(const struct bench_session *s, int argc, char **argv)
 {
 	json_t *m = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", 1,
-		"id", s->id, "tool", tool_json(s), "versions", versions_json(), "kernel",
+		"id", s->id, "tool", tool_json(s), "versions", versions_json(s), "kernel",
 		kernel_json(), "cpu", cpu_json(), "memory", memory_json(), "storage",
 		storage_json(s), "sysctl", sysctl_json());
 	json_t *command = json_array();
@@ -227,6 +236,7 @@ json_t *bench_environ_json(const struct bench_session *s, int argc, char **argv)
 	json_object_set_new(m, "command", command);
 	set_text(m, "preset", bench_strdup(s->opt.preset));
 	json_object_set_new(m, "seed", json_integer((json_int_t)s->opt.seed));
+	json_object_set_new(m, "trace", json_boolean(s->opt.trace));
 	set_text(m, "start", start_time());
 	set_text(m, "host", hashed_host());
 	return m;

@@ -74,6 +74,18 @@ int bench_hist_read(struct bench_hist *h, const json_t *object)
 	return 0;
 }
 
+json_t *bench_hist_json(const struct bench_hist *h)
+{
+	json_t *bins = json_array();
+
+	for (unsigned int i = 0; i < BENCH_HIST_BINS; i++)
+		if (h->count[i])
+			json_array_append_new(
+				bins, json_pack("[I, I]", (json_int_t)bench_hist_middle_ns(i),
+					      (json_int_t)h->count[i]));
+	return json_pack("{s:s, s:o}", "unit", "ns", "bins", bins);
+}
+
 uint64_t bench_hist_percentile_ns(const struct bench_hist *h, double fraction)
 {
 	/* 0.07 * 100 is a hair over 7 in binary, and must not ask for the eighth sample. */

@@ -31,6 +31,9 @@ void bench_hist_merge(struct bench_hist *to, const struct bench_hist *from);
 /* Adds {"bins": [[middle_ns, count], ...]}. -EINVAL, with @h unchanged, if it is not that. */
 int bench_hist_read(struct bench_hist *h, const json_t *object);
 
+/* {"unit": "ns", "bins": [...]} of what is not 0, new reference. */
+json_t *bench_hist_json(const struct bench_hist *h);
+
 /*
  * Nearest rank: the middle of the first bin at or below which at least @fraction (0..1) of the
  * samples lie, as fio computes its percentiles. 0 for an empty histogram.

@@ -24,6 +24,8 @@ json_t *bench_line_new(const struct bench_cell *cell, const struct bench_step *s
 			      "status", "ok", "reason", "", "start_wall_ns", (json_int_t)0,
 			      "start_ns", (json_int_t)0, "end_ns", (json_int_t)0, "metrics",
 			      "hist", "counters", "checks", "raw", ""));
+	if (p->traced)
+		json_object_set_new(line, "traced", json_true());
 	return line;
 }
 

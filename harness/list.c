@@ -13,7 +13,7 @@ static void print_engines(const struct bench_catalog *c, const struct bench_vars
 		const struct bench_engine *e = c->engine[i];
 		int ret = bench_engine_check(e, vars);
 
-		printf("  %-14s %s\n", e->name, e->title);
+		printf("  %-14s %s%s\n", e->name, e->title, e->extra ? " (with -e only)" : "");
 		if (ret < 0)
 			printf("  %-14s skipped: %s\n", "", bench_err_text());
 	}

@@ -91,6 +91,38 @@ void bench_plan_make(const struct bench_catalog *c, unsigned int blocks, uint64_
 		add_block(ret_plan, c, b, &state);
 }
 
+static void add_traced_cells(struct bench_plan *p, const struct bench_workload *w,
+	const struct bench_catalog *c, const size_t *order)
+{
+	size_t position = 0;
+
+	for (size_t k = 0; k < c->engines; k++) {
+		const struct bench_engine *e = c->engine[order[k]];
+		struct bench_plan_cell *cell = &p->cell[p->cells];
+
+		if (!e->trace)
+			continue;
+		add_cell(p, w, e, p->blocks + 1, position++);
+		free(cell->id);
+		cell->id = bench_fmt("%s/%s/traced", w->name, e->name);
+		cell->traced = true;
+	}
+}
+
+void bench_plan_add_traced(struct bench_plan *p, const struct bench_catalog *c)
+{
+	size_t *order = bench_alloc(c->engines * sizeof(*order));
+	uint64_t state = ~p->seed;
+
+	p->cell = bench_realloc(
+		p->cell, (p->cells + c->engines * c->workloads) * sizeof(*p->cell));
+	for (size_t i = 0; i < c->workloads; i++) {
+		shuffle(&state, order, c->engines);
+		add_traced_cells(p, c->workload[i], c, order);
+	}
+	free(order);
+}
+
 void bench_plan_release(struct bench_plan *p)
 {
 	for (size_t i = 0; i < p->cells; i++)
@@ -149,9 +181,10 @@ json_t *bench_plan_json(const struct bench_plan *p, const struct bench_catalog *
 		const struct bench_plan_cell *cell = &p->cell[i];
 
 		json_array_append_new(cells,
-			json_pack("{s:s, s:s, s:s, s:i, s:i}", "cell", cell->id, "workload",
-				cell->workload->name, "engine", cell->engine->name, "block",
-				(int)cell->block, "position", (int)cell->position));
+			json_pack("{s:s, s:s, s:s, s:i, s:i, s:b}", "cell", cell->id,
+				"workload", cell->workload->name, "engine", cell->engine->name,
+				"block", (int)cell->block, "position", (int)cell->position,
+				"traced", cell->traced));
 	}
 	return json_pack("{s:i, s:I, s:i, s:o, s:o, s:o}", "schema", 1, "seed",
 		(json_int_t)p->seed, "blocks", (int)p->blocks, "engines", engines, "workloads",

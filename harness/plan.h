@@ -7,6 +7,7 @@
  * seed.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "harness/catalog.h"
@@ -17,7 +18,8 @@ struct bench_plan_cell {
 	const struct bench_workload *workload;
 	const struct bench_engine *engine;
 	unsigned int block, position; /* from 1; position: among the engines of the workload */
-	char *id; /* "tar/fan-fs/2" */
+	char *id; /* "tar/fan-fs/2", "tar/fuse-default/traced" */
+	bool traced; /* not for comparing */
 };
 
 struct bench_plan {
@@ -36,6 +38,13 @@ uint64_t bench_plan_seed(void);
  */
 void bench_plan_make(const struct bench_catalog *c, unsigned int blocks, uint64_t seed,
 	struct bench_plan *ret_plan);
+
+/*
+ * Adds a block of traced cells: every workload under every engine that can be traced. The cells
+ * before it stay what they are.
+ */
+void bench_plan_add_traced(struct bench_plan *p, const struct bench_catalog *c);
+
 void bench_plan_release(struct bench_plan *p);
 
 /* plan.json: seed, blocks, engines, workloads with their steps, cells. New reference. */

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "harness/err.h"
+#include "harness/knob.h"
 #include "harness/loopfs.h"
 #include "harness/mounts.h"
 #include "harness/proc.h"
+#include "harness/trace.h"
 #include "harness/util.h"
 
 #define GRACE_NS (2 * BENCH_NSEC)
@@ -49,9 +51,11 @@ static const struct {
 	int (*release)(const char *value);
 } kinds[] = {
 	{BENCH_HELD_DIR, release_dir},
+	{BENCH_HELD_KNOB, bench_knob_put_back},
 	{BENCH_HELD_LOOP, release_loop},
 	{BENCH_HELD_MOUNT, bench_mount_end},
 	{BENCH_HELD_PID, release_pid},
+	{BENCH_HELD_TRACE, bench_trace_remove},
 };
 
 static int release_top(struct bench_state *s)

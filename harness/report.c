@@ -9,6 +9,7 @@
 
 #include "harness/page.h"
 #include "harness/report_env.h"
+#include "harness/report_requests.h"
 #include "harness/table.h"
 #include "harness/util.h"
 
@@ -377,5 +378,6 @@ void bench_report_write(const struct bench_resultset *set,
 		if (!i || strcmp(set->cell[i].group, set->cell[i - 1].group))
 			print_group(set, set->cell[i].group, options, &page);
 	print_fetched(set, &page);
+	bench_report_requests(set, &page);
 	print_reading(set, &page);
 }

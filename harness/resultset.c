@@ -141,7 +141,9 @@ static void read_line(struct bench_resultset *set, const char *text, size_t byte
 		set->torn = !line && !ended;
 		set->dropped_lines += !set->torn && !is_run(line);
 	}
-	if (is_run(line) && !json_is_true(json_object_get(line, "warmup"))) {
+	if (is_run(line) && json_is_true(json_object_get(line, "traced"))) {
+		json_array_append(set->traced, line);
+	} else if (is_run(line) && !json_is_true(json_object_get(line, "warmup"))) {
 		json_array_append(set->lines, line);
 		add_line(set, line);
 	}
@@ -302,6 +304,7 @@ int bench_resultset_open(const char *dir, struct bench_resultset **ret_set)
 
 	set->dir = bench_strdup(dir);
 	set->lines = json_array();
+	set->traced = json_array();
 	err = read_json(dir, "manifest.json", &set->manifest);
 	if (!err)
 		err = read_json(dir, "plan.json", &set->plan);
@@ -329,6 +332,7 @@ void bench_resultset_free(struct bench_resultset *set)
 	json_decref(set->manifest);
 	json_decref(set->plan);
 	json_decref(set->lines);
+	json_decref(set->traced);
 	free((char *)set->dir);
 	free(set);
 }

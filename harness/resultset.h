@@ -33,7 +33,8 @@ struct bench_resultset {
 	const char *dir;
 	const char *id;
 	json_t *manifest, *plan; /* an empty object when the file is missing */
-	json_t *lines;
+	json_t *lines; /* what the cells are made of */
+	json_t *traced; /* lines of traced runs, which are in no cell */
 	struct bench_result_cell *cell; /* by group, workload, step as run, state, engine */
 	size_t cell_count;
 	const char **engine; /* base first, then as planned, then by name */

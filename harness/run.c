@@ -135,6 +135,8 @@ static int prepare(
 	if (ret < 0)
 		return ret;
 	bench_plan_make(&j->catalog, opt->blocks, opt->seed, &j->plan);
+	if (opt->trace)
+		bench_plan_add_traced(&j->plan, &j->catalog);
 	check_engines(j);
 	ret = write_heads(j, argc, argv);
 	return ret < 0 ? ret : generate(j);

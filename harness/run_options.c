@@ -15,7 +15,8 @@
 static const char help[] =
 	"usage: hsmbench %s [options]\n"
 	"  -w, --workloads GLOB,...  by name or tag (default: all)\n"
-	"  -e, --engines GLOB,...    by name (default: all that can run here)\n"
+	"  -e, --engines GLOB,...    by name (default: those that `hsmbench list` does\n"
+	"                            not mark, if they can run here)\n"
 	"      --fs xfs|ext4|btrfs   test file system (default xfs)\n"
 	"      --preset NAME         quick (3 blocks, small input, no verdicts; default),\n"
 	"                            default (10 blocks), publish (20 blocks)\n"
@@ -26,11 +27,22 @@ static const char help[] =
 	"      --data DIR            input made by hsmgen (default: build/data/PRESET)\n"
 	"      --keep                stop at the first failed cell and leave it up;\n"
 	"                            `hsmbench clean` removes it\n"
+	"      --trace               one more block at the end, in which the kernel's side of\n"
+	"                            each FUSE request is recorded; in no other table\n"
 	"  -h, --help\n"
 	"exit codes: 0 ok, 1 some cell failed, 2 usage, 3 missing requirement,\n"
 	"            4 interrupted, 5 content differs from the origin\n";
 
-enum { OPT_FS = 256, OPT_PRESET, OPT_BLOCKS, OPT_SEED, OPT_WORK, OPT_DATA, OPT_KEEP };
+enum {
+	OPT_FS = 256,
+	OPT_PRESET,
+	OPT_BLOCKS,
+	OPT_SEED,
+	OPT_WORK,
+	OPT_DATA,
+	OPT_KEEP,
+	OPT_TRACE
+};
 
 static const struct option options[] = {
 	{"workloads", required_argument, NULL, 'w'},
@@ -43,6 +55,7 @@ static const struct option options[] = {
 	{"work", required_argument, NULL, OPT_WORK},
 	{"data", required_argument, NULL, OPT_DATA},
 	{"keep", no_argument, NULL, OPT_KEEP},
+	{"trace", no_argument, NULL, OPT_TRACE},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -115,6 +128,9 @@ static int set_option(struct bench_session_options *o, int opt, const char *valu
 		return 0;
 	case OPT_KEEP:
 		o->keep = true;
+		return 0;
+	case OPT_TRACE:
+		o->trace = true;
 		return 0;
 	}
 	return bench_err(EINVAL, "bad option; see --help");

@@ -4,6 +4,7 @@
 #include "harness/line.h"
 #include "harness/metrics.h"
 #include "harness/proc.h"
+#include "harness/requests.h"
 #include "harness/util.h"
 
 #define WARM_READ_MAX_BYTES (2u << 20) /* a warm run may meet this much metadata */
@@ -90,6 +91,13 @@ void bench_sample_compare(struct bench_cell *cell, const struct bench_step *step
 	json_object_set_new(line, "counters",
 		bench_metrics_delta(json_object_get(before->status, "counters"),
 			json_object_get(after->status, "counters")));
+	if (cell->trace)
+		json_object_set_new(line, "daemon_requests",
+			bench_requests_delta(json_object_get(before->status, "requests"),
+				json_object_get(after->status, "requests")));
+	if (json_object_get(after->status, "negotiated"))
+		json_object_set(
+			line, "negotiated", json_object_get(after->status, "negotiated"));
 	add_metrics(cell, before, after, line);
 	if (state == BENCH_COLD_ORIGIN) {
 		check_cold_origin(step, requests, line);

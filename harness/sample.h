@@ -17,8 +17,8 @@ int bench_sample_take(
 void bench_sample_release(struct bench_sample *s);
 
 /*
- * Fills counters and the metrics fetched, requests, daemon_cpu and rss of @line, then checks
- * that the run was what @state says, see sample.c.
+ * Fills counters, negotiated and the metrics fetched, requests, daemon_cpu and rss of @line, of a
+ * traced cell daemon_requests too, then checks that the run was what @state says, see sample.c.
  */
 void bench_sample_compare(struct bench_cell *cell, const struct bench_step *step,
 	enum bench_run_state state, const struct bench_sample *before,

@@ -15,6 +15,7 @@ struct bench_session_options {
 	unsigned int blocks; /* 0 = the preset's */
 	uint64_t seed;
 	bool keep;
+	bool trace; /* one more block, in which FUSE requests are traced */
 };
 
 struct bench_session {

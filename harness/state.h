@@ -15,10 +15,14 @@ struct bench_state;
 
 /* Kinds of items and their values. dir: PATH, removed after unmounting what is mounted below. */
 #define BENCH_HELD_DIR "dir"
+/* PATH VALUE: the value a file of /proc/sys or /sys had. */
+#define BENCH_HELD_KNOB "knob"
 /* /dev/loopN IMAGE: detached if it still belongs to the image. */
 #define BENCH_HELD_LOOP "loop"
 /* PATH */
 #define BENCH_HELD_MOUNT "mount"
+/* PATH of a tracefs instance. */
+#define BENCH_HELD_TRACE "trace"
 /* PID START, see bench_proc_start(). */
 #define BENCH_HELD_PID "pid"
 

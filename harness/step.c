@@ -73,6 +73,20 @@ static int check_alive(struct bench_step_run *r, int ret)
 		ret < 0 ? bench_err_text() : "the command did not notice");
 }
 
+/* The measured command, traced if its cell is. */
+static int execute(struct bench_step_run *r, const char *fio_output, struct bench_exec *e)
+{
+	struct bench_cell *c = r->cell;
+	int ret = c->trace ? bench_trace_start(c->trace, bench_vars_get(c->vars, "mnt")) : 0;
+
+	if (ret < 0)
+		return ret;
+	ret = check_alive(r, bench_step_execute(r, fio_output, e));
+	if (c->trace)
+		bench_trace_stop(c->trace, r->line);
+	return ret;
+}
+
 /* The measured command between two samples. */
 static int measure(struct bench_step_run *r)
 {
@@ -97,7 +111,7 @@ static int measure(struct bench_step_run *r)
 		ret = r->state == BENCH_COLD_CACHE ? bench_pagecache_drop(r->cell->fs_fd)
 						   : bench_pagecache_sync(r->cell->fs_fd);
 	if (ret == 0)
-		ret = check_alive(r, bench_step_execute(r, json, &e));
+		ret = execute(r, json, &e);
 	if (e.end_ns)
 		add_times(r, &e);
 	if (ret == 0 && r->step->kind == BENCH_STEP_FIO)

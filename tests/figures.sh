@@ -6,4 +6,6 @@ sh "$dir/figures_warm.sh"
 warm=$?
 sh "$dir/figures_cold.sh"
 cold=$?
-[ $warm = 0 ] && [ $cold = 0 ]
+sh "$dir/figures_fuse.sh"
+fuse=$?
+[ $warm = 0 ] && [ $cold = 0 ] && [ $fuse = 0 ]

@@ -245,7 +245,7 @@ each_round() {
 	release_fs
 }
 
-# main FIGURES DATASETS [FIGURE]...: measures the figures named, or all of them.
+# figures_main FIGURES DATASETS [FIGURE]...: measures the figures named, or all of them.
 figures_main() {
 	all=$1
 	datasets=$2
@@ -257,9 +257,9 @@ figures_main() {
 		case " $all " in *" $f "*) ;; *) die "no figure is called '$f'; there are: $all" ;; esac
 	done
 	mkdir -p "$data"
-	say "making the data"
+	[ -z "$datasets" ] || say "making the data"
 	# shellcheck disable=SC2086
-	"$B/bin/hsmgen" --preset quick --out "$data" $datasets || exit 1
+	[ -z "$datasets" ] || "$B/bin/hsmgen" --preset quick --out "$data" $datasets || exit 1
 	work=$(mktemp -d "$B/figures.XXXXXX") || exit 1
 	trap clean_up EXIT
 	trap 'exit 130' HUP INT TERM

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "harness/catalog.h"
 #include "harness/engine.h"
 #include "harness/err.h"
 #include "harness/util.h"
@@ -198,6 +199,68 @@ static void test_long_line(void **state)
 	assert_non_null(strstr(bench_err_text(), ":2: line too long"));
 }
 
+static void test_engine_choice(void **state)
+{
+	auto_free char *path = write_manifest("[engine]\ntree = x\nextra = yes\nset = /a=1\n");
+	struct bench_engine *e = NULL;
+
+	(void)state;
+	assert_int_equal(bench_engine_load(path, &e), 0);
+	assert_true(e->extra);
+	assert_string_equal(e->set, "/a=1");
+	bench_engine_free(e);
+	assert_int_equal(bench_file_write(path, "[engine]\ntree = x\nextra = maybe\n"), 0);
+	assert_int_equal(bench_engine_load(path, &e), -EINVAL);
+	unlink(path);
+}
+
+static void write_in(const char *dir, const char *name, const char *text)
+{
+	auto_free char *path = bench_fmt("%s/%s", dir, name);
+	auto_free char *parent = bench_fmt("%.*s", (int)(strrchr(path, '/') - path), path);
+
+	assert_int_equal(bench_mkdirs(parent), 0);
+	assert_int_equal(bench_file_write(path, text), 0);
+}
+
+/* The default engines, those by name, and those that nobody has. */
+static void test_catalog(void **state)
+{
+	static const struct {
+		const char *engines;
+		int result;
+		bool native, pt;
+	} cases[] = {
+		{NULL, 0, true, false},
+		{"fuse-pt", 0, false, true},
+		{"native,fuse-*", 0, true, true},
+		{"fuse-none", -ENOENT, false, false},
+	};
+	char home[] = "/tmp/bench_catalog_XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(home));
+	write_in(home, "workloads/demo.ini", good);
+	write_in(home, "harness/engines/native.ini", "[engine]\ntree = x\n");
+	write_in(home, "harness/engines/fuse-pt.ini", "[engine]\ntree = x\nextra = yes\n");
+	for (size_t i = 0; i < BENCH_ARRAY_SIZE(cases); i++) {
+		struct bench_catalog c;
+		bool native = false, pt = false;
+
+		assert_int_equal(bench_catalog_load(home, &c), 0);
+		assert_int_equal(
+			bench_catalog_select(&c, NULL, cases[i].engines), cases[i].result);
+		for (size_t k = 0; cases[i].result == 0 && k < c.engines; k++) {
+			native |= !strcmp(c.engine[k]->name, "native");
+			pt |= !strcmp(c.engine[k]->name, "fuse-pt");
+		}
+		assert_int_equal(native, cases[i].native);
+		assert_int_equal(pt, cases[i].pt);
+		bench_catalog_release(&c);
+	}
+	bench_rmtree(home);
+}
+
 static void test_engine(void **state)
 {
 	auto_free char *path = write_manifest("[engine]\nname = e\ntree = ${mnt}\n"
@@ -243,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_engine),
+		cmocka_unit_test(test_engine_choice),
+		cmocka_unit_test(test_catalog),
 		cmocka_unit_test(test_expand),
 	};
 

@@ -16,15 +16,16 @@
 #define BLOCKS	  20
 
 static struct bench_engine engines[ENGINES] = {
-	{.name = (char *)"native"},
-	{.name = (char *)"fuse"},
-	{.name = (char *)"fan"},
+	{.name = (char *)"native", .title = (char *)""},
+	{.name = (char *)"fuse", .title = (char *)"", .trace = true},
+	{.name = (char *)"fan", .title = (char *)""},
 };
+#define TEXTS .title = (char *)"", .group = (char *)"", .input = (char *)""
 static struct bench_workload workloads[WORKLOADS] = {
-	{.name = (char *)"tar"},
-	{.name = (char *)"unzip"},
-	{.name = (char *)"fio"},
-	{.name = (char *)"find"},
+	{.name = (char *)"tar", TEXTS},
+	{.name = (char *)"unzip", TEXTS},
+	{.name = (char *)"fio", TEXTS},
+	{.name = (char *)"find", TEXTS},
 };
 static struct bench_engine *engine_list[] = {&engines[0], &engines[1], &engines[2]};
 static struct bench_workload *workload_list[] = {
@@ -130,6 +131,38 @@ static void test_balance(void **state)
 	bench_plan_release(&p);
 }
 
+/* Tracing adds cells behind those of the plan, and only of engines that can be traced. */
+static void test_traced(void **state)
+{
+	auto_free char *plain = order(2, 5);
+	struct bench_plan p;
+	json_t *json;
+
+	(void)state;
+	bench_plan_make(&catalog, 2, 5, &p);
+	bench_plan_add_traced(&p, &catalog);
+	assert_int_equal(p.cells, 2 * WORKLOADS * ENGINES + WORKLOADS);
+	for (size_t i = 0; i < p.cells; i++) {
+		const struct bench_plan_cell *c = &p.cell[i];
+		const char *at = plain;
+
+		assert_int_equal(c->traced, i >= 2 * WORKLOADS * ENGINES);
+		if (c->traced) {
+			assert_int_equal(c->block, 3);
+			assert_string_equal(c->engine->name, "fuse");
+			continue;
+		}
+		for (size_t k = 0; k < i; k++)
+			at = strchr(at, '\n') + 1;
+		assert_memory_equal(at, c->id, strlen(c->id));
+	}
+	json = bench_plan_json(&p, &catalog);
+	assert_true(json_is_true(json_object_get(
+		json_array_get(json_object_get(json, "cells"), p.cells - 1), "traced")));
+	json_decref(json);
+	bench_plan_release(&p);
+}
+
 static void test_drawn_seed(void **state)
 {
 	(void)state;
@@ -144,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_stable),
 		cmocka_unit_test(test_complete),
 		cmocka_unit_test(test_balance),
+		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_drawn_seed),
 	};
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "harness/err.h"
+#include "harness/knob.h"
 #include "harness/proc.h"
 #include "harness/release.h"
 #include "harness/state.h"
@@ -151,6 +152,43 @@ static void test_reused_pid(void **state)
 	bench_state_close(s);
 }
 
+/* A setting is put back by whoever finds the state, with what was there before. */
+static void test_knob(void **state)
+{
+	auto_free char *knob = bench_fmt("%s/knob", dir);
+	auto_free char *words = bench_fmt("%s=Y", knob);
+	auto_free char *missing = bench_fmt("%s=Y %s/none=1", knob, dir);
+	auto_free char *value = NULL;
+	struct bench_state *s;
+	unsigned int found;
+
+	(void)state;
+	assert_int_equal(bench_file_write(knob, "N\n"), 0);
+	assert_int_equal(bench_state_new(dir, "s1", &s), 0);
+	assert_int_equal(bench_knob_set_all(s, words), 0);
+	value = bench_file_line(knob);
+	assert_string_equal(value, "Y");
+	/* Nothing to put back twice, and what cannot be set takes nothing. */
+	assert_int_equal(bench_knob_set_all(s, missing), -ENOENT);
+	assert_int_equal(bench_state_count(s), 1);
+	bench_state_close(s);
+
+	assert_int_equal(bench_release_dead(dir, &found), 0);
+	assert_int_equal(found, 1);
+	free(value);
+	value = bench_file_line(knob);
+	assert_string_equal(value, "N");
+}
+
+/* A setting that is gone needs no putting back. */
+static void test_knob_gone(void **state)
+{
+	auto_free char *item = bench_fmt("%s/none 1", dir);
+
+	(void)state;
+	assert_int_equal(bench_knob_put_back(item), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +196,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_a_state_file, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_killed_owner, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_reused_pid, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_knob, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_knob_gone, make_dir, remove_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

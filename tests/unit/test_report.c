@@ -106,6 +106,56 @@ static char *cut_table(const char *text, const char *title)
 	return bench_fmt("%.*s\n", (int)(last - first), first);
 }
 
+/* Adds a traced run whose time would be noticed in a table. */
+static void add_traced(const char *dir, const char *status, const char *reason)
+{
+	auto_free char *path = bench_fmt("%s/runs.jsonl", dir);
+	FILE *f = fopen(path, "ae");
+
+	assert_non_null(f);
+	fprintf(f,
+		"{\"schema\":1,\"session\":\"s\",\"cell\":\"find/fuse-default/traced\",\"block\":2,"
+		"\"position\":1,\"group\":\"find\",\"workload\":\"find\",\"step\":\"find\","
+		"\"main\":\"wall\",\"engine\":\"fuse-default\",\"state\":\"warm\","
+		"\"status\":\"%s\",\"reason\":\"%s\",\"traced\":true,\"metrics\":[{\"name\":"
+		"\"wall\",\"unit\":\"ns\",\"better\":\"less\",\"value\":99e12}],"
+		"\"kernel_requests\":{\"RENAME2\":{\"count\":7,\"errors\":0,\"p50_ns\":20096,"
+		"\"p99_ns\":20096,\"hist\":{\"unit\":\"ns\",\"bins\":[[20096,7]]}}},"
+		"\"daemon_requests\":{\"RENAME\":{\"count\":7,\"errors\":0,\"p50_ns\":5056,"
+		"\"p99_ns\":5056,\"hist\":{\"unit\":\"ns\",\"bins\":[[5056,7]]}},\"FORGET\":"
+		"{\"count\":3,\"errors\":0,\"p50_ns\":301,\"p99_ns\":301,\"hist\":{\"unit\":"
+		"\"ns\",\"bins\":[[301,3]]}}},\"trace\":{\"connection\":5,\"lost\":44,"
+		"\"unmatched\":0}}\n",
+		status, reason);
+	fclose(f);
+}
+
+static void test_traced(void **state)
+{
+	const struct sample_options o = {6, sample_three, 0.05, false, false, false};
+	auto_free char *before = sample_report(*state, &o, true);
+	auto_free char *after = NULL;
+	const char *table;
+	size_t same;
+
+	assert_null(strstr(before, "FUSE requests"));
+	add_traced(*state, "ok", "");
+	add_traced(*state, "skipped", "requests cannot be traced: no tracefs");
+	after = report_of(*state, true);
+	assert_mailable(after);
+	/* Nothing else changes: no table has the run. */
+	table = strstr(after, "FUSE requests:");
+	assert_non_null(table);
+	same = (size_t)(table - after) - BENCH_PAGE_COLUMNS - 2;
+	assert_memory_equal(before, after, same);
+	assert_line(table, "find/find (warm), fuse-default", "");
+	assert_line(table, "RENAME ", "7        20.1       20.1         5.1        5.1");
+	assert_line(table, "FORGET ", "3           -          -         0.3        0.3");
+	assert_null(strstr(table, "RENAME2"));
+	assert_line(table, "44 events were lost", "");
+	assert_line(table, "skipped", "find/find (warm), fuse-default: ");
+}
+
 static void test_fits_a_mail(void **state)
 {
 	for (unsigned int n = 1; n <= 10; n += 3)
@@ -376,6 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_DISK(test_fits_a_mail),
+		ON_DISK(test_traced),
 		ON_DISK(test_ratios_are_right),
 		ON_DISK(test_equal_engines_are_not_called_different),
 		ON_DISK(test_quick_gives_no_verdict),
