@@ -36,6 +36,11 @@ struct dir {
 	char dents[DENTS_BYTES] __attribute__((aligned(8)));
 };
 
+static bool is_dots(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
 /* ---- lookup ---- */
 
 static int begin_names(struct fuse_hsm_wait *w)
@@ -137,13 +142,30 @@ static int lookup(
 	return r;
 }
 
+/* "." or "..", for a file handle. */
+static int lookup_dots(struct fuse_hsm_fs *fs, fuse_req_t req, fuse_ino_t id, const char *name)
+{
+	struct fuse_entry_param e;
+	int r = name[1] ? fuse_hsm_export_parent(fs, id, &e) : fuse_hsm_export_self(fs, id, &e);
+
+	if (r)
+		return r;
+	if (fuse_reply_entry(req, &e))
+		fuse_hsm_inode_forget(fs->inodes, e.ino, 1);
+	return 0;
+}
+
 void fuse_hsm_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_hsm_fs *fs = fuse_req_userdata(req);
 	uint64_t received_ns = fuse_hsm_received_ns;
+	int r;
 
-	fuse_hsm_end(fs, req, FUSE_HSM_OP_LOOKUP, received_ns,
-		lookup(fs, req, fuse_hsm_inode_find(fs->inodes, parent), name));
+	if (is_dots(name))
+		r = lookup_dots(fs, req, parent, name);
+	else
+		r = lookup(fs, req, fuse_hsm_inode_find(fs->inodes, parent), name);
+	fuse_hsm_end(fs, req, FUSE_HSM_OP_LOOKUP, received_ns, r);
 }
 
 /* ---- open, release ---- */
@@ -268,11 +290,6 @@ static int go_to(struct dir *d, int64_t cookie)
 	d->pos = d->end = 0;
 	d->cookie = cookie;
 	return 0;
-}
-
-static bool is_dots(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
 /*

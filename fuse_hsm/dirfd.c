@@ -45,7 +45,7 @@ void fuse_hsm_dirfds_free(struct fuse_hsm_dirfds *d)
 	free(d);
 }
 
-/* Inodes are 48 bytes apart: the odd multiplier spreads neighbours over all slots. */
+/* Inodes are some ten bytes apart: the odd multiplier spreads neighbours over all slots. */
 static struct slot *slot_of(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i)
 {
 	return &d->slot[((uintptr_t)i >> 3) * 0x9e3779b97f4a7c15 >> 57];
@@ -113,7 +113,8 @@ void fuse_hsm_dirfd_put(struct fuse_hsm_dirfd *dirfd)
 	free(dirfd);
 }
 
-void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i)
+struct fuse_hsm_dirfd *fuse_hsm_dirfd_take(
+	struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i)
 {
 	struct slot *s = slot_of(d, i);
 	struct fuse_hsm_dirfd *old = NULL;
@@ -125,5 +126,10 @@ void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode 
 		s->dirfd = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
-	fuse_hsm_dirfd_put(old);
+	return old;
+}
+
+void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i)
+{
+	fuse_hsm_dirfd_put(fuse_hsm_dirfd_take(d, i));
 }

@@ -4,7 +4,7 @@
 /*
  * A bounded cache of open directories for lookups, so that ten names in one directory are not
  * ten opens by handle. The descriptor is the inode: a rename does not make it wrong. It is
- * dropped when the kernel forgets the inode.
+ * dropped when the kernel forgets the inode, or when the directory is removed.
  */
 #include "fuse_hsm/inode.h"
 
@@ -24,7 +24,14 @@ int fuse_hsm_dirfd_get(
 	struct fuse_hsm_dirfds *d, struct fuse_hsm_inode *i, struct fuse_hsm_dirfd **ret_dirfd);
 void fuse_hsm_dirfd_put(struct fuse_hsm_dirfd *dirfd);
 
-/* The inode is about to go; nobody uses it. Lock order: inode shard, then slot. */
+/*
+ * Takes the reference of the cache, to be put; NULL if it has none. For an inode that is about to
+ * go. Lock order: inode shard, then slot.
+ */
+struct fuse_hsm_dirfd *fuse_hsm_dirfd_take(
+	struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i);
+
+/* The descriptor is of no use any more, as that of a removed directory; @i is known. */
 void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i);
 
 #endif

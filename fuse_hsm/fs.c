@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "fuse_hsm/backing.h"
+#include "fuse_hsm/caller.h"
+#include "fuse_hsm/fuse_compat.h"
 #include "hsm/util.h"
 
 /* Threads that answer requests which waited; they read files and write to /dev/fuse. */
@@ -26,21 +29,28 @@ static const char *const op_names[FUSE_HSM_OP_COUNT] = {
 	[FUSE_HSM_OP_STATFS] = "statfs",
 	[FUSE_HSM_OP_GETXATTR] = "getxattr",
 	[FUSE_HSM_OP_LISTXATTR] = "listxattr",
-	[FUSE_HSM_OP_REFUSED] = "refused",
+	[FUSE_HSM_OP_SETXATTR] = "setxattr",
+	[FUSE_HSM_OP_REMOVEXATTR] = "removexattr",
+	[FUSE_HSM_OP_SETATTR] = "setattr",
+	[FUSE_HSM_OP_STATX] = "statx",
+	[FUSE_HSM_OP_MKNOD] = "mknod",
+	[FUSE_HSM_OP_MKDIR] = "mkdir",
+	[FUSE_HSM_OP_SYMLINK] = "symlink",
+	[FUSE_HSM_OP_LINK] = "link",
+	[FUSE_HSM_OP_UNLINK] = "unlink",
+	[FUSE_HSM_OP_RMDIR] = "rmdir",
+	[FUSE_HSM_OP_RENAME] = "rename",
+	[FUSE_HSM_OP_CREATE] = "create",
+	[FUSE_HSM_OP_TMPFILE] = "tmpfile",
+	[FUSE_HSM_OP_WRITE] = "write",
+	[FUSE_HSM_OP_FLUSH] = "flush",
+	[FUSE_HSM_OP_FSYNC] = "fsync",
+	[FUSE_HSM_OP_FSYNCDIR] = "fsyncdir",
+	[FUSE_HSM_OP_FALLOCATE] = "fallocate",
+	[FUSE_HSM_OP_LSEEK] = "lseek",
+	[FUSE_HSM_OP_COPY_FILE_RANGE] = "copy_file_range",
+	[FUSE_HSM_OP_IOCTL] = "ioctl",
 };
-
-/* xfs, ext4 and btrfs start their handles with the inode number, little end first. */
-static bool handle_has_ino(int fd)
-{
-	union fuse_hsm_handle handle;
-	struct stat st;
-	uint32_t low;
-
-	if (fuse_hsm_handle_get(fd, "", &handle) || fstat(fd, &st))
-		return false;
-	memcpy(&low, handle.fh.f_handle, sizeof(low));
-	return handle.fh.handle_bytes >= sizeof(low) && low == (uint32_t)st.st_ino;
-}
 
 int fuse_hsm_fs_init(struct fuse_hsm_fs *fs)
 {
@@ -50,16 +60,24 @@ int fuse_hsm_fs_init(struct fuse_hsm_fs *fs)
 	pthread_mutex_init(&fs->dirs.lock, NULL);
 	pthread_rwlock_init(&fs->core_lock, NULL);
 	fs->data_fd = hsm_data_fd(fs->hsm);
-	fs->ino_in_handle = handle_has_ino(fs->data_fd);
-	r = hsm_optable_new(op_names, FUSE_HSM_OP_COUNT, &fs->requests);
+	r = fuse_hsm_caller_init();
 	if (!r)
-		r = fuse_hsm_inodes_new(fs->data_fd, hsm_mount_fd(fs->hsm), &fs->inodes);
+		r = hsm_optable_new(op_names, FUSE_HSM_OP_COUNT, &fs->requests);
+	if (!r)
+		r = fuse_hsm_inodes_new(
+			fs->data_fd, hsm_mount_fd(fs->hsm), fs->pin_fds, &fs->inodes);
+	if (!r)
+		fs->export = fuse_hsm_inodes_can_export(fs->inodes);
 	if (!r)
 		r = fuse_hsm_dirfds_new(fs->inodes, &fs->dirfds);
+	if (!r && fs->mode.passthrough) {
+		fs->backings = fuse_hsm_backings_new(fs->session);
+		r = fs->backings ? 0 : -ENOMEM;
+	}
 	if (!r)
 		r = hsm_pool_new(REPLY_THREADS, &fs->pool);
 	if (r)
-		return hsm_err(-r, "the inode table cannot be set up: %s", strerror(-r));
+		return hsm_err(-r, "the file system cannot be set up: %s", strerror(-r));
 	return 0;
 }
 
@@ -75,6 +93,7 @@ void fuse_hsm_fs_release(struct fuse_hsm_fs *fs)
 {
 	hsm_pool_free(fs->pool);
 	fuse_hsm_files_free(fs);
+	fuse_hsm_backings_free(fs->backings);
 	fuse_hsm_dirs_free(fs);
 	fuse_hsm_dirfds_free(fs->dirfds);
 	fuse_hsm_inodes_free(fs->inodes);
@@ -84,12 +103,44 @@ void fuse_hsm_fs_release(struct fuse_hsm_fs *fs)
 	pthread_rwlock_destroy(&fs->core_lock);
 }
 
+/*
+ * Every name the kernel has is looked up again before it is used again. Dear, but it takes no lock: to
+ * forget one name the kernel takes the lock of its directory, uninterruptibly, in our thread. If
+ * the daemon is killed while a user holds that lock and waits for us, the thread cannot
+ * end, the connection stays open, and everybody hangs instead of getting ENOTCONN.
+ */
+static int expire_names(const struct fuse_hsm_fs *fs)
+{
+	const struct fuse_out_header header = {
+		.len = sizeof(header),
+		.error = FUSE_HSM_NOTIFY_INC_EPOCH,
+	};
+
+	if (fs->conn.protocol_minor < FUSE_HSM_EPOCH_MINOR)
+		return -ENOSYS;
+	return write(fuse_session_fd(fs->session), &header, sizeof(header)) < 0 ? -errno : 0;
+}
+
+void fuse_hsm_fs_name_changed(struct fuse_hsm_fs *fs, int dirfd, const char *name)
+{
+	fuse_ino_t dir;
+
+	if (!fuse_hsm_inode_known(fs->inodes, dirfd, &dir))
+		return;
+	if (expire_names(fs))
+		fuse_lowlevel_notify_inval_entry(fs->session, dir, name, strlen(name));
+	fuse_lowlevel_notify_inval_inode(fs->session, dir, 0, 0);
+}
+
 void fuse_hsm_fs_status(struct fuse_hsm_fs *fs, json_t *into)
 {
 	uint64_t inodes, bytes;
 
 	fuse_hsm_inodes_count(fs->inodes, &inodes, &bytes);
 	json_object_set_new(into, "requests", hsm_optable_json(fs->requests));
+	json_object_set_new(into, "negotiated", fuse_hsm_conn_json(fs));
 	json_object_set_new(into, "inodes", json_integer((json_int_t)inodes));
 	json_object_set_new(into, "inode_bytes", json_integer((json_int_t)bytes));
+	if (fs->backings)
+		json_object_set_new(into, "passthrough", fuse_hsm_backings_json(fs->backings));
 }

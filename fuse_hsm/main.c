@@ -15,20 +15,11 @@
 #include "fuse_hsm/fs.h"
 #include "fuse_hsm/mount.h"
 #include "fuse_hsm/serve.h"
+#include "fuse_hsm/settings.h"
 #include "hsm/util.h"
 
-#define THREADS_MAX 256
 /* How long a busy mount is waited for at the end. */
 #define PATIENCE_NS (3 * HSM_NSEC)
-
-struct settings {
-	struct hsm_options hsm;
-	char *mount_options; /* comma list of all -o, owned; NULL = none */
-	uint64_t attr_timeout_ns, entry_timeout_ns;
-	unsigned int threads;
-	bool readdirplus_auto;
-	const char *origin, *cache, *mountpoint;
-};
 
 static struct fuse_hsm_fs fs;
 static char *mount_path; /* absolute, owned */
@@ -36,76 +27,6 @@ static dev_t mount_dev;
 static sem_t stop_wanted;
 static _Atomic bool started; /* hsm_start() has returned */
 static bool log_to_stderr;
-
-/* ---- options ---- */
-
-static int set_mount_option(void *target, const char *value)
-{
-	struct settings *s = target;
-	char *joined = NULL;
-
-	if (asprintf(&joined, "%s%s%s", s->mount_options ? s->mount_options : "",
-		    s->mount_options ? "," : "", value) < 0)
-		return -ENOMEM;
-	free(s->mount_options);
-	s->mount_options = joined;
-	return 0;
-}
-
-static int set_threads(void *target, const char *value)
-{
-	struct settings *s = target;
-	char *end;
-	long n = strtol(value, &end, 10);
-
-	if (*end || end == value || n < 1 || n > THREADS_MAX)
-		return hsm_err(
-			EINVAL, "'%s' threads: use a number from 1 to %d", value, THREADS_MAX);
-	s->threads = (unsigned int)n;
-	return 0;
-}
-
-static int set_attr_timeout(void *target, const char *value)
-{
-	return hsm_parse_duration(value, &((struct settings *)target)->attr_timeout_ns);
-}
-
-static int set_entry_timeout(void *target, const char *value)
-{
-	return hsm_parse_duration(value, &((struct settings *)target)->entry_timeout_ns);
-}
-
-static int set_readdirplus(void *target, const char *value)
-{
-	if (strcmp(value, "always") && strcmp(value, "auto"))
-		return hsm_err(EINVAL, "readdirplus '%s' is not one of always, auto", value);
-	((struct settings *)target)->readdirplus_auto = !strcmp(value, "auto");
-	return 0;
-}
-
-static const struct hsm_option own_options[] = {
-	{'o', "mount", "OPTIONS", "mount options, comma list: fsname=, noexec, noatime, ...",
-		set_mount_option},
-	{0, "threads", "N", "threads that serve requests (8)", set_threads},
-	{0, "attr-timeout", "TIME", "how long the kernel keeps attributes (24h)",
-		set_attr_timeout},
-	{0, "entry-timeout", "TIME", "how long the kernel keeps names (24h)",
-		set_entry_timeout},
-	{0, "readdirplus", "MODE",
-		"names with attributes: always, or auto (the kernel's choice)",
-		set_readdirplus},
-	{0},
-};
-
-static void set_defaults(struct settings *s)
-{
-	*s = (struct settings){
-		.threads = 8,
-		.attr_timeout_ns = 86400 * HSM_NSEC,
-		.entry_timeout_ns = 86400 * HSM_NSEC,
-	};
-	hsm_options_default(&s->hsm);
-}
 
 /* ---- messages ---- */
 
@@ -162,14 +83,35 @@ static void on_stop(void *ctx)
 	want_stop();
 }
 
+/* Its bytes go: who opens it next asks the core again. */
+static int on_file_evict(void *ctx, int fd)
+{
+	(void)ctx;
+	fuse_hsm_inode_unmark_fd(fs.inodes, fd, FUSE_HSM_I_COMPLETE);
+	return 0;
+}
+
 static void on_status(void *ctx, json_t *into)
 {
 	fuse_hsm_fs_status(ctx, into);
 }
 
+static bool on_file_written(void *ctx, int fd)
+{
+	return fuse_hsm_files_written(ctx, fd);
+}
+
+static void on_name_changed(void *ctx, int dirfd, const char *name)
+{
+	fuse_hsm_fs_name_changed(ctx, dirfd, name);
+}
+
 static const struct hsm_frontend frontend = {
 	.name = "fuse_hsm",
 	.ctx = &fs,
+	.file_evict = on_file_evict,
+	.file_written = on_file_written,
+	.name_changed = on_name_changed,
 	.status = on_status,
 	.stop = on_stop,
 };
@@ -234,30 +176,30 @@ static void end_service(struct fuse_hsm_server *server)
 {
 	if (fuse_hsm_unmount(mount_path, mount_dev, PATIENCE_NS))
 		hsm_log(HSM_LOG_ERROR, "%s", hsm_err_text());
-	fuse_hsm_server_free(server);
+	fuse_hsm_server_stop(server);
 	fuse_hsm_fs_leave_core(&fs);
 	hsm_close(fs.hsm);
 	fuse_hsm_fs_release(&fs);
+	fuse_hsm_server_free(server);
 }
 
-static int start_threads(
-	unsigned int threads, pthread_t *ret_signals, struct fuse_hsm_server **ret_server)
+static int start_threads(pthread_t *ret_signals, struct fuse_hsm_server **ret_server)
 {
-	int r = fuse_hsm_server_new(fs.session, threads, want_stop, ret_server);
+	int r = fuse_hsm_server_new(&fs, want_stop, ret_server);
 
-	if (!r)
-		r = -pthread_create(ret_signals, NULL, watch_signals, NULL);
+	if (r)
+		return r;
+	r = -pthread_create(ret_signals, NULL, watch_signals, NULL);
 	return r ? hsm_err(-r, "cannot start a thread: %s", strerror(-r)) : 0;
 }
 
 /* Mounted and answering before the names exist, so that nobody waits for a whole eager tree. */
-static int start_service(
-	const struct settings *s, pthread_t *ret_signals, struct fuse_hsm_server **ret_server)
+static int start_service(pthread_t *ret_signals, struct fuse_hsm_server **ret_server)
 {
-	int r = fuse_hsm_mount(fs.session, mount_path, &mount_dev);
+	int r = fuse_hsm_mount(&fs, mount_path, &mount_dev);
 
 	if (!r)
-		r = start_threads(s->threads, ret_signals, ret_server);
+		r = start_threads(ret_signals, ret_server);
 	if (r)
 		return r;
 	r = hsm_start(fs.hsm);
@@ -280,14 +222,14 @@ static int fail(struct fuse_hsm_server *server, bool opened)
 	return HSM_EXIT_REQUIREMENT;
 }
 
-static int serve(const struct settings *s)
+static int serve(const struct fuse_hsm_settings *s)
 {
 	struct fuse_hsm_server *server = NULL;
 	pthread_t signals;
 
 	if (hsm_open(s->origin, s->cache, &s->hsm, &frontend, &fs.hsm))
 		return fail(NULL, false);
-	if (fuse_hsm_fs_init(&fs) || start_service(s, &signals, &server))
+	if (fuse_hsm_fs_init(&fs) || start_service(&signals, &server))
 		return fail(server, true);
 	hsm_daemon_ready(0, NULL);
 	hsm_log(HSM_LOG_INFO, "serving %s", mount_path);
@@ -309,13 +251,16 @@ static int check_machine(void)
 	return 0;
 }
 
-static int prepare(struct settings *s)
+static int prepare(struct fuse_hsm_settings *s)
 {
 	if (check_machine())
 		return complain(HSM_EXIT_REQUIREMENT, hsm_err_text());
-	fs.attr_timeout_s = (double)s->attr_timeout_ns / HSM_NSEC;
-	fs.entry_timeout_s = (double)s->entry_timeout_ns / HSM_NSEC;
-	fs.readdirplus_auto = s->readdirplus_auto;
+	fs.attr_timeout_s = (double)s->mode.attr_timeout_ns / HSM_NSEC;
+	fs.entry_timeout_s = (double)s->mode.entry_timeout_ns / HSM_NSEC;
+	fs.mode = s->mode;
+	fs.uring = s->uring;
+	fs.pin_fds = s->pin_fds;
+	fs.read_only = s->read_only;
 	open_log(&s->hsm);
 	if (fuse_hsm_mount_check(s->mountpoint, s->cache, &mount_path) ||
 		fuse_hsm_session_new(&fs, s->cache, s->mount_options, &fs.session))
@@ -325,32 +270,26 @@ static int prepare(struct settings *s)
 	return 0;
 }
 
-static int show_help(void)
+static int show(char *text)
 {
-	auto_free char *rows = hsm_options_help(own_options);
+	int code = text && fputs(text, stdout) >= 0 ? HSM_EXIT_OK : HSM_EXIT_FAILED;
 
-	printf("usage: fuse_hsm [options] ORIGIN CACHE MOUNTPOINT\n"
-	       "Serves ORIGIN (a directory or a URL) at MOUNTPOINT, keeping what was read in CACHE.\n%s",
-		rows ? rows : "");
-	return 0;
+	free(text);
+	return code;
 }
 
-static int run(struct settings *s, int argc, char **argv)
+static int run(struct fuse_hsm_settings *s, int argc, char **argv)
 {
-	int first, code;
+	int code;
 
-	if (hsm_options_parse(&s->hsm, own_options, s, argc, argv, &first))
+	if (fuse_hsm_settings_parse(s, argc, argv))
 		return complain(HSM_EXIT_USAGE, hsm_err_text());
 	if (s->hsm.help)
-		return show_help();
+		return show(fuse_hsm_settings_help());
 	if (s->hsm.version)
 		return printf("fuse_hsm %s\n", HSM_VERSION) < 0;
-	if (argc - first != 3)
-		return complain(
-			HSM_EXIT_USAGE, "needs ORIGIN, CACHE and MOUNTPOINT; see --help");
-	s->origin = argv[first];
-	s->cache = argv[first + 1];
-	s->mountpoint = argv[first + 2];
+	if (s->features)
+		return show(fuse_hsm_settings_features());
 	code = prepare(s);
 	if (code)
 		return code;
@@ -361,14 +300,12 @@ static int run(struct settings *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct settings s;
-	int code;
+	struct fuse_hsm_settings s;
+	int code = run(&s, argc, argv);
 
-	set_defaults(&s);
-	code = run(&s, argc, argv);
 	if (fs.session)
 		fuse_hsm_session_free(fs.session);
 	free(mount_path);
-	free(s.mount_options);
+	fuse_hsm_settings_release(&s);
 	return code;
 }

@@ -107,7 +107,7 @@ static void keep_log(enum fuse_log_level level, const char *fmt, va_list ap)
 	hsm_log(level <= FUSE_LOG_ERR ? HSM_LOG_WARN : HSM_LOG_DEBUG, "%s", last_log);
 }
 
-/* Ours last: a read-only file system must not be mounted rw. */
+/* Ours last: permissions are the kernel's to check, for everybody. */
 static int build_args(struct fuse_args *args, const char *fsname, const char *extra)
 {
 	auto_free char *name = NULL, *opts = NULL;
@@ -123,7 +123,7 @@ static int build_args(struct fuse_args *args, const char *fsname, const char *ex
 		r = fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, extra);
 	if (!r)
 		r = fuse_opt_add_arg(
-			args, "-osubtype=fuse_hsm,allow_other,default_permissions,ro");
+			args, "-osubtype=fuse_hsm,allow_other,default_permissions");
 	return r ? -ENOMEM : 0;
 }
 
@@ -163,12 +163,15 @@ static int mount_device(const char *path, dev_t *ret_dev)
 	return 0;
 }
 
-/* The default of 128 KiB would cut every sequential read into requests of that size. */
-static int raise_readahead(dev_t dev)
+/*
+ * The kernel's default is 128 KiB, whatever larger value INIT says, and would cut every sequential
+ * read into requests of that size.
+ */
+static int set_readahead(dev_t dev, size_t bytes)
 {
 	char name[64], kib[16];
 	auto_fd int fd = -1;
-	int len = snprintf(kib, sizeof(kib), "%zu", FUSE_HSM_REQUEST_BYTES >> 10);
+	int len = snprintf(kib, sizeof(kib), "%zu", bytes >> 10);
 
 	snprintf(name, sizeof(name), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev),
 		minor(dev));
@@ -176,21 +179,21 @@ static int raise_readahead(dev_t dev)
 	return fd < 0 || write(fd, kib, (size_t)len) != len ? -errno : 0;
 }
 
-int fuse_hsm_mount(struct fuse_session *session, const char *path, dev_t *ret_dev)
+int fuse_hsm_mount(struct fuse_hsm_fs *fs, const char *path, dev_t *ret_dev)
 {
 	int r;
 
-	if (fuse_session_mount(session, path))
+	if (fuse_session_mount(fs->session, path))
 		return hsm_err(EIO, "mounting on '%s' failed: %s", path, last_log);
 	r = mount_device(path, ret_dev);
 	if (r) {
 		umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
 		return hsm_err(-r, "the mount on '%s' cannot be found: %s", path, strerror(-r));
 	}
-	r = raise_readahead(*ret_dev);
+	r = set_readahead(*ret_dev, fs->mode.readahead_bytes);
 	if (r)
 		hsm_log(HSM_LOG_WARN,
-			"read-ahead of the mount cannot be raised: %s; reads will be slower",
+			"read-ahead of the mount cannot be set: %s; reads may be slower",
 			strerror(-r));
 	return 0;
 }

@@ -17,8 +17,8 @@ int fuse_hsm_mount_check(const char *mountpoint, const char *cache, char **ret_p
 int fuse_hsm_session_new(struct fuse_hsm_fs *fs, const char *fsname, const char *extra,
 	struct fuse_session **ret_session);
 
-/* Mounts and raises the read-ahead of the mount. *ret_dev: its device number. */
-int fuse_hsm_mount(struct fuse_session *session, const char *path, dev_t *ret_dev);
+/* Mounts fs->session with the read-ahead of fs->mode. *ret_dev: the mount's device number. */
+int fuse_hsm_mount(struct fuse_hsm_fs *fs, const char *path, dev_t *ret_dev);
 
 /*
  * Unmounts, unless somebody else did already; while the mount is busy tries for @patience_ns,

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "fuse_hsm/fs.h"
+#include "fuse_hsm/uring.h"
 #include "hsm/util.h"
 
 __thread uint64_t fuse_hsm_received_ns;
@@ -18,7 +19,10 @@ static void make_scratch_key(void)
 char *fuse_hsm_scratch(void)
 {
 	static __thread char *mine;
+	char *room = fuse_hsm_uring_room();
 
+	if (room)
+		return room;
 	if (!mine) {
 		pthread_once(&scratch_once, make_scratch_key);
 		mine = aligned_alloc(4096, FUSE_HSM_REQUEST_BYTES);

@@ -2,7 +2,8 @@
 /*
  * Our own loop in place of fuse_session_loop_mt(): the same reads of /dev/fuse, but a fixed number
  * of threads that are never made and ended under load, the time each request arrived, and
- * an end that does not depend on the mount being gone.
+ * an end that does not depend on the mount being gone. With rings these threads get what the
+ * kernel does not send over a ring.
  */
 #include "fuse_hsm/serve.h"
 
@@ -11,15 +12,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "fuse_hsm/fs.h"
+#include "fuse_hsm/uring.h"
 #include "hsm/util.h"
 
 #define WAKE_SIGNAL   SIGUSR2
 #define WAKE_PAUSE_NS (5 * 1000 * 1000)
 
 struct fuse_hsm_server {
-	struct fuse_session *session;
+	struct fuse_hsm_fs *fs;
 	void (*ended)(void);
 	_Atomic bool stopping, told;
 	unsigned int threads;
@@ -34,21 +37,23 @@ static void on_wake(int signal)
 static void *serve(void *arg)
 {
 	struct fuse_hsm_server *s = arg;
+	struct fuse_session *session = s->fs->session;
 	struct fuse_buf buf = {0};
 	sigset_t wake;
 	int n = 0;
 
+	pthread_setname_np(pthread_self(), "fuse-serve");
 	sigemptyset(&wake);
 	sigaddset(&wake, WAKE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
 	while (!s->stopping) {
-		n = fuse_session_receive_buf(s->session, &buf);
+		n = fuse_session_receive_buf(session, &buf);
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
 			break;
 		fuse_hsm_received_ns = hsm_now_ns();
-		fuse_session_process_buf(s->session, &buf);
+		fuse_session_process_buf(session, &buf);
 	}
 	free(buf.mem);
 	if (!s->stopping && !atomic_exchange(&s->told, true))
@@ -64,20 +69,31 @@ static int catch_wake(void)
 	return sigaction(WAKE_SIGNAL, &action, NULL) ? -errno : 0;
 }
 
-int fuse_hsm_server_new(struct fuse_session *session, unsigned int threads, void (*ended)(void),
-	struct fuse_hsm_server **ret_server)
+static int start_threads(struct fuse_hsm_server *s)
 {
-	struct fuse_hsm_server *s = calloc(1, sizeof(*s) + threads * sizeof(s->thread[0]));
+	int r = catch_wake();
+
+	for (; !r && s->threads < s->fs->mode.threads; s->threads += !r)
+		r = -pthread_create(&s->thread[s->threads], NULL, serve, s);
+	return r ? hsm_err(-r, "cannot start a thread: %s", strerror(-r)) : 0;
+}
+
+int fuse_hsm_server_new(
+	struct fuse_hsm_fs *fs, void (*ended)(void), struct fuse_hsm_server **ret_server)
+{
+	struct fuse_hsm_server *s =
+		calloc(1, sizeof(*s) + fs->mode.threads * sizeof(s->thread[0]));
 	int r;
 
 	if (!s)
-		return -ENOMEM;
-	s->session = session;
+		return hsm_err(ENOMEM, "%s", strerror(ENOMEM));
+	s->fs = fs;
 	s->ended = ended;
-	r = catch_wake();
-	for (; !r && s->threads < threads; s->threads += !r)
-		r = -pthread_create(&s->thread[s->threads], NULL, serve, s);
+	r = fuse_hsm_conn_open(fs);
+	if (!r)
+		r = start_threads(s);
 	if (r) {
+		fuse_hsm_server_stop(s);
 		fuse_hsm_server_free(s);
 		return r;
 	}
@@ -96,12 +112,21 @@ static void end_thread(pthread_t thread)
 	}
 }
 
-void fuse_hsm_server_free(struct fuse_hsm_server *s)
+void fuse_hsm_server_stop(struct fuse_hsm_server *s)
 {
 	if (!s)
 		return;
 	s->stopping = true;
-	for (unsigned int n = 0; n < s->threads; n++)
-		end_thread(s->thread[n]);
+	for (; s->threads; s->threads--)
+		end_thread(s->thread[s->threads - 1]);
+	fuse_hsm_uring_stop(s->fs->conn.uring);
+}
+
+void fuse_hsm_server_free(struct fuse_hsm_server *s)
+{
+	if (!s)
+		return;
+	fuse_hsm_uring_free(s->fs->conn.uring);
+	s->fs->conn.uring = NULL;
 	free(s);
 }

@@ -8,6 +8,9 @@
 
 #define BLOCK_BYTES ((size_t)64 << 10)
 
+/* An empty block that is kept keeps no more memory than that of so many objects. */
+#define IDLE_OBJECTS 128
+
 struct free_object {
 	struct free_object *next;
 };
@@ -73,6 +76,16 @@ static void unmap_block(struct fuse_hsm_slab *s, struct fuse_hsm_block *b)
 	munmap(b, BLOCK_BYTES);
 }
 
+/* All of it is free: as new, at the same place. */
+static void give_pages_back(struct fuse_hsm_slab *s, struct fuse_hsm_block *b)
+{
+	uint32_t touched = b->touched;
+
+	/* Zeroes are the head of a block alone in its list, with nothing touched. */
+	if (!madvise(b, BLOCK_BYTES, MADV_DONTNEED))
+		s->touched -= touched;
+}
+
 static uint32_t touch(struct fuse_hsm_slab *s, struct fuse_hsm_block *b)
 {
 	s->touched++;
@@ -110,9 +123,13 @@ void fuse_hsm_slab_free(struct fuse_hsm_slab *s, void *object)
 		link_block(s, b);
 	f->next = b->free;
 	b->free = f;
+	if (--b->live)
+		return;
 	/* The last block stays: one inode coming and going must not map and unmap. */
-	if (!--b->live && (b->next || b->prev))
+	if (b->next || b->prev)
 		unmap_block(s, b);
+	else if (b->touched > IDLE_OBJECTS)
+		give_pages_back(s, b);
 }
 
 void fuse_hsm_slab_release(struct fuse_hsm_slab *s)

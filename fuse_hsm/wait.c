@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fuse_hsm/uring.h"
 #include "hsm/util.h"
 
 #define INLINE_BYTES ((size_t)128 << 10)
@@ -49,6 +50,7 @@ struct fuse_hsm_wait *fuse_hsm_wait_new(
 
 	if (!w)
 		return NULL;
+	fuse_hsm_uring_give_away();
 	w->task.run = reply;
 	w->fs = fs;
 	w->req = req;

@@ -5,7 +5,8 @@
 #
 #   B             the build directory (build)
 #   HSM_MATRIX    what an integration script runs on, "fuse:xfs fan:xfs"; without it each
-#                 script on xfs with both front-ends, and those that say "# FS: ..." there too
+#                 script on xfs with both front-ends, and those that say "# FS: ..." there too.
+#                 Scripts that say "# FRONT-END: fuse" mean nothing to the other one
 #   HSM_CASES     only the case of this name
 #   HSM_LIMIT     seconds a script may take (300)
 #   HSM_JOBS      scripts at a time (number of processors)
@@ -226,7 +227,9 @@ list_scripts() {
 		name=$(basename "$script" .sh)
 		[ "$name" != lib ] || continue
 		wanted "$name" "$@" || continue
+		only=$(sed -n 's/^# FRONT-END: //p' "$script")
 		for cell in $(matrix_of "$script"); do
+			[ "${cell%:*}" = "${only:-${cell%:*}}" ] || continue
 			echo "it $name ${cell%:*} ${cell#*:}"
 		done
 	done

@@ -210,6 +210,42 @@ it_mkfs() {
 	rm -f "$img"
 }
 
+# ---- modes of fuse_hsm ----
+
+# Runs a command while the machine's switch for FUSE over io_uring is on, if there is one. One at
+# a time, with modes.sh too.
+it_with_uring() {
+	local switch=/sys/module/fuse/parameters/enable_uring was rc=0
+
+	(
+		flock 9
+		was=$(cat $switch) && echo Y >$switch || was=
+		"$@" 9>&- || rc=$?
+		[ -z "$was" ] || echo "$was" >$switch
+		exit $rc
+	) 9>/tmp/hsm-it.uring.lock
+}
+
+# The modes that can be had here, one a line; "uring" is --uring in the default mode.
+it_fuse_modes() {
+	it_with_uring "$BIN/fuse_hsm" --features | awk '$2 == "yes" { print $1 }'
+}
+
+# it_start_mode MODE OPTION... ORIGIN: as it_start; fan_hsm has no modes.
+it_start_mode() {
+	local mode=$1
+
+	shift
+	case $HSM_FRONTEND/$mode in
+	fan/*) it_start "$@" ;;
+	fuse/uring)
+		it_with_uring it_start --uring "$@"
+		it_command --uring "$@"
+		;;
+	*) it_start --mode "$mode" "$@" ;;
+	esac
+}
+
 # ---- cases ----
 
 # it_case NAME FUNCTION [ARG...]

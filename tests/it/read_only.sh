@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Writes: through FUSE they are refused; behind fanotify they are the user's, and the origin's
-# bytes must never come back over them.
+# What users change is theirs: the origin's bytes and names never come back over it. A FUSE mount
+# that is asked to be read-only is.
 . "$(dirname "$0")/lib.sh"
 it_init
 
 ORIGIN=$HSM_WORK/origin
 
 begin() {
-	it_start "$ORIGIN"
+	it_start "$@" "$ORIGIN"
 	it_walk
 }
 
@@ -19,7 +19,7 @@ refuses() {
 }
 
 fuse_refuses() {
-	begin
+	begin -o ro
 	refuses touch "$TREE/new"
 	refuses touch "$TREE/cold"
 	refuses mkdir "$TREE/newdir"
@@ -33,6 +33,11 @@ fuse_refuses() {
 	refuses dd if=/dev/null of="$TREE/cold" conv=notrunc
 	refuses setfattr -n user.a -v b "$TREE/cold"
 	refuses mkfifo "$TREE/fifo"
+	# The mount flag is the kernel's, the promise is the daemon's.
+	mount -i -o remount,rw "$TREE"
+	refuses touch "$TREE/new"
+	refuses rm "$TREE/cold"
+	refuses chmod 600 "$TREE/cold"
 	it_same_file "$TREE/cold" "$ORIGIN/cold"
 }
 
@@ -143,15 +148,15 @@ it_random "$ORIGIN/cold" 1000000
 it_random "$ORIGIN/other" 1000000
 echo "remote content" >"$ORIGIN/text"
 echo inside >"$ORIGIN/dir/inside"
-it_case_on fuse "writes are refused" fuse_refuses
+it_case_on fuse "a read-only mount refuses writes" fuse_refuses
 it_case_on fuse "state is hidden" hidden_state
-it_case_on fan "a local file" local_file
-it_case_on fan "a local file where a stub would be" local_before_listing
-it_case_on fan "sed -i on a stub" sed_in_place
-it_case_on fan "rename over a stub" rename_over
-it_case_on fan "a moved and a linked stub" moved_stub
-it_case_on fan "a write into a stub" write_into_stub
-it_case_on fan "an append to a stub" append_to_stub
-it_case_on fan "a truncated stub" truncate_stub
-it_case_on fan "a removed stub" removed
+it_case "a local file" local_file
+it_case "a local file where a stub would be" local_before_listing
+it_case "sed -i on a stub" sed_in_place
+it_case "rename over a stub" rename_over
+it_case "a moved and a linked stub" moved_stub
+it_case "a write into a stub" write_into_stub
+it_case "an append to a stub" append_to_stub
+it_case "a truncated stub" truncate_stub
+it_case "a removed stub" removed
 it_end
