@@ -105,7 +105,8 @@ void fuse_hsm_open_tell_mtime(struct fuse_hsm_open *o, fuse_ino_t ino)
 }
 
 /*
- * As hsm_file_get(), into the open file, but -EAGAIN before the places of the core are all taken by
+ * As hsm_file_get(), into the open file, but 0 as soon as all bytes are there, and -EAGAIN before the
+ * places of the core are all taken by
  * files that are open: the requests of those that come later would wait until some are closed.
  */
 static int hold_object(struct fuse_hsm_open *o)
@@ -115,6 +116,10 @@ static int hold_object(struct fuse_hsm_open *o)
 
 	if (r <= 0)
 		return r;
+	if (hsm_file_present(object, 0, 0)) {
+		hsm_file_put(object);
+		return 0;
+	}
 	if (o->fs->held_objects++ < hsm_files_max(o->fs->hsm) / 2) {
 		o->object = object;
 		return r;
@@ -369,6 +374,8 @@ static int run_open(struct fuse_hsm_range *r, fuse_req_t req)
 	/* Nobody else has this one yet. */
 	if (o->by_fd && hold_object(o) >= 0)
 		o->by_fd = false;
+	if (o->object && fuse_hsm_open_filled(o))
+		put_object(o->fs, hsm_take_ptr(o->object));
 	if (fuse_hsm_open_filled(o))
 		fuse_hsm_backing_count_filled(o->fs->backings);
 	fuse_hsm_open_tell_mtime(o, r->ino);
