@@ -3,8 +3,10 @@
  * Going to the background: the command returns only once the daemon serves, with its exit code.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "hsm/hsm.h"
@@ -42,11 +44,24 @@ static void __attribute__((noreturn)) report_and_exit(int fd, pid_t child)
 	_exit(ready.code);
 }
 
+/* `ulimit -f` of who starts the daemon is not for the files of others: EFBIG, at worst, not the end. */
+static void lift_file_size(void)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_FSIZE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 int hsm_daemon_start(bool foreground)
 {
 	int pipe_fd[2];
 	pid_t child;
 
+	lift_file_size();
 	if (foreground)
 		return 0;
 	if (pipe2(pipe_fd, O_CLOEXEC))

@@ -65,6 +65,17 @@ bad_options() {
 	bad "mode=default"
 }
 
+# A limit of who starts the daemon does not end it, or limit what others write.
+file_size_limit() {
+	(
+		ulimit -S -f 100
+		it_start "$ORIGIN"
+	)
+	it_same_file "$MNT/file" "$ORIGIN/file"
+	head -c 500000 "$BIN/fuse_hsm" >"$MNT/dir/large"
+	cmp -n 500000 "$BIN/fuse_hsm" "$MNT/dir/large" || it_fail "another content"
+}
+
 # The kernel must answer ENOTCONN at once to everybody, also to who was waiting.
 dead_daemon() {
 	it_origin "$ORIGIN"
@@ -134,6 +145,7 @@ dirty_mapping() {
 it_case "mount(8)" by_mount
 it_case "fstab(5)" by_fstab
 it_case "bad options" bad_options
+it_case "a small limit of file sizes" file_size_limit
 it_case "a dead daemon" dead_daemon
 it_case "umount with data not written yet" dirty_unmount by_umount
 it_case "SIGTERM with data not written yet" dirty_unmount by_sigterm
