@@ -281,9 +281,13 @@ static void consume(struct dir *d, const struct dent *e)
 	d->cookie = e->next;
 }
 
+/*
+ * To the start always by a call, also where we are there: btrfs notes the end of a directory when it
+ * is opened or rewound, and names made since would be missing in what the kernel keeps.
+ */
 static int go_to(struct dir *d, int64_t cookie)
 {
-	if (cookie == d->cookie)
+	if (cookie && cookie == d->cookie)
 		return 0;
 	if (lseek(d->fd, cookie, SEEK_SET) < 0)
 		return -errno;
