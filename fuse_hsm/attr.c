@@ -74,33 +74,37 @@ static void reread(struct fuse_hsm_fs *fs, struct fuse_hsm_inode *i, int fd, str
  * The core writes into a stub and then puts its mtime back. Between the two it is the time of the
  * write, and the kernel would keep that for long.
  */
-static void settle_mtime(struct fuse_hsm_fs *fs, struct fuse_hsm_inode *i, struct stat *attr)
+static void settle_mtime(
+	struct fuse_hsm_fs *fs, struct fuse_hsm_inode *i, uint64_t mark, struct stat *attr)
 {
 	auto_fd int fd = -1;
 
-	if (!is_recent(attr) || fuse_hsm_inode_is(i, FUSE_HSM_I_COMPLETE))
+	if (hsm_attr_settled(fs->hsm, mark) || !is_recent(attr) ||
+		fuse_hsm_inode_is(i, FUSE_HSM_I_COMPLETE))
 		return;
 	fd = fuse_hsm_inode_open(fs->inodes, i, O_RDONLY);
 	if (fd >= 0)
 		reread(fs, i, fd, attr);
 }
 
-/* @dirfd, @name: as for has_state() */
+/* @dirfd, @name: as for has_state(). @mark is from before @attr was read. */
 static void show(struct fuse_hsm_fs *fs, struct fuse_hsm_inode *i, int dirfd, const char *name,
-	struct stat *attr)
+	uint64_t mark, struct stat *attr)
 {
 	if (!S_ISREG(attr->st_mode))
 		return;
-	settle_mtime(fs, i, attr);
+	settle_mtime(fs, i, mark, attr);
 	show_logical_blocks(i, dirfd, name, attr);
 }
 
 int fuse_hsm_attr_get(
 	struct fuse_hsm_fs *fs, struct fuse_hsm_inode *i, int fd, struct stat *ret_attr)
 {
+	uint64_t mark = hsm_attr_mark(fs->hsm);
+
 	if (fstatat(fd, "", ret_attr, AT_EMPTY_PATH))
 		return -errno;
-	show(fs, i, fd, "", ret_attr);
+	show(fs, i, fd, "", mark, ret_attr);
 	return 0;
 }
 
@@ -143,6 +147,7 @@ int fuse_hsm_entry_new(struct fuse_hsm_fs *fs, int dirfd, const char *name, uint
 	struct fuse_entry_param *ret_entry)
 {
 	struct fuse_entry_param e = {.entry_timeout = fs->entry_timeout_s};
+	uint64_t mark = hsm_attr_mark(fs->hsm);
 	struct fuse_hsm_inode *i;
 	int r = fuse_hsm_inode_lookup(fs->inodes, dirfd, name, &e.attr, &i);
 
@@ -152,7 +157,7 @@ int fuse_hsm_entry_new(struct fuse_hsm_fs *fs, int dirfd, const char *name, uint
 		fuse_hsm_inode_mark(i, marks);
 	e.ino = fuse_hsm_inode_id(fs->inodes, i);
 	e.generation = i->generation;
-	show(fs, i, dirfd, name, &e.attr);
+	show(fs, i, dirfd, name, mark, &e.attr);
 	if (S_ISDIR(e.attr.st_mode) && !fuse_hsm_inode_is(i, FUSE_HSM_I_NAMES)) {
 		r = look_into(fs, i, dirfd, name, &e.attr);
 		if (r) {

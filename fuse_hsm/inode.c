@@ -506,18 +506,21 @@ static void keep_removed(
 	fuse_hsm_inode_mark(i, FUSE_HSM_I_REMOVED);
 }
 
-void fuse_hsm_inode_removed(struct fuse_hsm_inodes *t, int fd)
+/* The descriptor keeps the number, so there is no other inode with it. */
+void fuse_hsm_inode_removed(struct fuse_hsm_inodes *t, uint64_t ino, int fd)
 {
-	struct shard *s;
-	struct fuse_hsm_inode *i = lock_by_fd(t, fd, &s);
+	struct shard *s = shard_of(t, ino);
 	struct leftover left = {.fd = fd};
+	struct fuse_hsm_inode *i;
 
+	pthread_mutex_lock(&s->lock);
+	i = in_chain(s, ino);
 	if (i) {
 		if (fuse_hsm_inode_unmark(i, FUSE_HSM_I_DIRFD))
 			left.dirfd = fuse_hsm_dirfd_take(t->dirfds, i);
 		keep_removed(t, s, i, &left.fd);
-		pthread_mutex_unlock(&s->lock);
 	}
+	pthread_mutex_unlock(&s->lock);
 	let_go(&left);
 }
 

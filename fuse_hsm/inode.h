@@ -129,10 +129,10 @@ static inline bool fuse_hsm_inode_unmark(struct fuse_hsm_inode *i, uint8_t flag)
 }
 
 /*
- * An inode lost its last name. Takes @fd, of any kind, and keeps it until the kernel forgets the
- * inode, if it knows it.
+ * The inode with the lower number @ino lost its last name. Takes @fd, any descriptor of it, and keeps it
+ * until the kernel forgets the inode, if it knows it.
  */
-void fuse_hsm_inode_removed(struct fuse_hsm_inodes *t, int fd);
+void fuse_hsm_inode_removed(struct fuse_hsm_inodes *t, uint64_t ino, int fd);
 
 /*
  * For threads that serve no request of the inode, so that it may be forgotten at any time: by a

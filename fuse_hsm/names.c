@@ -139,7 +139,7 @@ static void keep_victim(struct fuse_hsm_names *n, struct opened *o)
 	if (o->victim_fd < 0 || fstat(o->victim_fd, &st))
 		return;
 	if (S_ISDIR(st.st_mode) || !st.st_nlink)
-		fuse_hsm_inode_removed(n->fs->inodes, hsm_take_fd(o->victim_fd));
+		fuse_hsm_inode_removed(n->fs->inodes, st.st_ino, hsm_take_fd(o->victim_fd));
 }
 
 /* The descriptor of a directory that must be filled first; -1 = none. */

@@ -16,6 +16,19 @@
 #include "hsm/core.h"
 #include "hsm/util.h"
 
+/* Ended first: if it is what has begun a moment later, nothing was under way in between. */
+uint64_t hsm_attr_mark(struct hsm *h)
+{
+	uint64_t ended = h->touches_ended, begun = h->touches_begun;
+
+	return ended == begun ? begun : UINT64_MAX;
+}
+
+bool hsm_attr_settled(struct hsm *h, uint64_t mark)
+{
+	return mark != UINT64_MAX && h->touches_begun == mark;
+}
+
 void hsm_file_lock(struct hsm_file *f)
 {
 	pthread_mutex_lock(&f->write_lock);

@@ -133,6 +133,7 @@ struct hsm {
 	struct hsm_dirjob *dirjobs[256];
 	unsigned int dirjob_count;
 
+	_Atomic uint64_t touches_begun, touches_ended; /* see hsm_attr_mark() */
 	_Atomic bool closing;
 	_Atomic unsigned int stage_serial;
 

@@ -190,11 +190,13 @@ static int evict_bytes(struct hsm_evict *e, int fd, const struct hsm_handle *han
 	int r;
 
 	note_mtime(e->slot, handle, st, state);
+	e->h->touches_begun++;
 	r = forget_bytes(fd, state);
 	if (!r)
 		r = punch(fd, state->size);
 	if (futimens(fd, times) && !r)
 		r = -errno;
+	e->h->touches_ended++;
 	forget_mtime(e->slot);
 	return r;
 }

@@ -156,6 +156,14 @@ void hsm_file_lock(struct hsm_file *f);
 void hsm_file_unlock(struct hsm_file *f);
 
 /*
+ * While the core fills or evicts a file its mtime is wrong for a moment. Attributes read between a
+ * mark and a true hsm_attr_settled() are of no such moment, of whatever file. Two loads, no lock.
+ */
+uint64_t hsm_attr_mark(struct hsm *h);
+bool hsm_attr_settled(struct hsm *h, uint64_t mark);
+
+
+/*
  * The user is about to change the file behind @fd (0 if it is no regular one): nothing of the origin overwrites it, eviction
  * and refresh leave it alone. @fd: any descriptor but O_PATH, to stay open until the change is
  * made: it keeps eviction away. Cheap when it was marked or is local; blocks for the disk when the

@@ -77,9 +77,11 @@ static int write_data(struct hsm_file *f, const struct hsm_fetch *fetch, uint64_
 	f->slot->saved_mtime_ns = mtime_after(f, fetch, st.st_mtim);
 	times[1] = hsm_ns_to_timespec(f->slot->saved_mtime_ns);
 	__atomic_store_n(&f->slot->writing, 1, __ATOMIC_RELEASE);
+	f->h->touches_begun++;
 	r = pwrite_all(f->fd, bytes, length, offset);
 	if (futimens(f->fd, times) && !r)
 		r = -errno;
+	f->h->touches_ended++;
 	__atomic_store_n(&f->slot->writing, 0, __ATOMIC_RELEASE);
 out:
 	pthread_mutex_unlock(&f->write_lock);

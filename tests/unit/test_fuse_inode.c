@@ -277,7 +277,7 @@ static void directory_descriptors(void **state)
 	fd = openat(x->fd, "d", O_PATH);
 	assert_int_equal(unlinkat(x->fd, "d", AT_REMOVEDIR), 0);
 	/* The one that was given replaces it, until it is forgotten. */
-	fuse_hsm_inode_removed(x->t, hsm_take_fd(fd));
+	fuse_hsm_inode_removed(x->t, i->ino, hsm_take_fd(fd));
 	assert_in_range(open_fds(), before, before + 1);
 	fd = fuse_hsm_inode_open(x->t, i, O_RDONLY);
 	assert_true(fd >= 0);
