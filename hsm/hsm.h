@@ -162,7 +162,6 @@ void hsm_file_unlock(struct hsm_file *f);
 uint64_t hsm_attr_mark(struct hsm *h);
 bool hsm_attr_settled(struct hsm *h, uint64_t mark);
 
-
 /*
  * The user is about to change the file behind @fd (0 if it is no regular one): nothing of the origin overwrites it, eviction
  * and refresh leave it alone. @fd: any descriptor but O_PATH, to stay open until the change is
