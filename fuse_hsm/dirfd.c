@@ -128,8 +128,3 @@ struct fuse_hsm_dirfd *fuse_hsm_dirfd_take(
 	pthread_mutex_unlock(&s->lock);
 	return old;
 }
-
-void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i)
-{
-	fuse_hsm_dirfd_put(fuse_hsm_dirfd_take(d, i));
-}

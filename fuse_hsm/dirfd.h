@@ -31,7 +31,4 @@ void fuse_hsm_dirfd_put(struct fuse_hsm_dirfd *dirfd);
 struct fuse_hsm_dirfd *fuse_hsm_dirfd_take(
 	struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i);
 
-/* The descriptor is of no use any more, as that of a removed directory; @i is known. */
-void fuse_hsm_dirfd_drop(struct fuse_hsm_dirfds *d, const struct fuse_hsm_inode *i);
-
 #endif

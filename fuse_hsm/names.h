@@ -25,7 +25,7 @@ struct fuse_hsm_names {
 	struct fuse_hsm_inode *object; /* that gets one more link */
 	mode_t mode;
 	dev_t rdev;
-	unsigned int flags; /* of renameat2(2) */
+	unsigned int flags; /* of renameat2(2) or unlinkat(2) */
 	struct fuse_file_info fi;
 	/* As a handler: replies and returns 0, or returns -errno. @fd: of .dir[] */
 	int (*run)(struct fuse_hsm_names *n, const int fd[2]);

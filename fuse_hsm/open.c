@@ -105,9 +105,8 @@ void fuse_hsm_open_tell_mtime(struct fuse_hsm_open *o, fuse_ino_t ino)
 }
 
 /*
- * As hsm_file_get(), into the open file, but 0 as soon as all bytes are there, and -EAGAIN before the
- * places of the core are all taken by
- * files that are open: the requests of those that come later would wait until some are closed.
+ * As hsm_file_get(), into the open file, but 0 as soon as all bytes are there, and -EAGAIN before
+ * files that are open take all places of the core: requests of later ones would wait for a close.
  */
 static int hold_object(struct fuse_hsm_open *o)
 {
@@ -309,6 +308,8 @@ int fuse_hsm_open_created(
 
 	if (r)
 		return r;
+	/* Local from birth: there is nothing to tell the core at the first write. */
+	o->modified = true;
 	r = start_io(o, fuse_hsm_inode_id(fs->inodes, i), false);
 	if (r) {
 		end_io(o);

@@ -102,6 +102,10 @@ struct fuse_hsm_range {
 	uint64_t received_ns; /* likewise */
 };
 
+/* As hsm_file_fill(), by whichever way @o has to the core. */
+int fuse_hsm_open_fill(struct fuse_hsm_open *o, uint64_t offset, uint64_t length,
+	enum hsm_fill_why why, hsm_done_fn done, void *arg);
+
 /* Is it there, so that nothing has to wait? */
 bool fuse_hsm_range_present(struct fuse_hsm_open *o, uint64_t offset, uint64_t length);
 

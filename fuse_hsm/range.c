@@ -4,6 +4,14 @@
 
 #include "fuse_hsm/open.h"
 
+int fuse_hsm_open_fill(struct fuse_hsm_open *o, uint64_t offset, uint64_t length,
+	enum hsm_fill_why why, hsm_done_fn done, void *arg)
+{
+	if (o->object)
+		return hsm_file_fill(o->object, offset, length, why, done, arg);
+	return hsm_fd_fill(o->fs->hsm, o->fd, offset, length, why, done, arg);
+}
+
 bool fuse_hsm_range_present(struct fuse_hsm_open *o, uint64_t offset, uint64_t length)
 {
 	if (fuse_hsm_open_complete(o))
@@ -27,13 +35,8 @@ static void range_done(void *arg, int err)
 static int begin(struct fuse_hsm_wait *w)
 {
 	struct fuse_hsm_range *r = w->object;
-	struct fuse_hsm_open *o = r->file;
-	int n;
+	int n = fuse_hsm_open_fill(r->file, r->offset, r->length, r->why, range_done, w);
 
-	if (o->object)
-		n = hsm_file_fill(o->object, r->offset, r->length, r->why, range_done, w);
-	else
-		n = hsm_fd_fill(w->fs->hsm, o->fd, r->offset, r->length, r->why, range_done, w);
 	if (n >= 0)
 		return n;
 	n = outcome(r, n);

@@ -37,13 +37,8 @@ static int answer_read(fuse_req_t req, struct fuse_hsm_open *o, size_t size, off
 
 static int begin_read(struct fuse_hsm_wait *w)
 {
-	struct fuse_hsm_open *o = w->object;
-
-	if (o->object)
-		return hsm_file_fill(o->object, (uint64_t)w->offset, w->size, HSM_FILL_READ,
-			fuse_hsm_wait_done, w);
-	return hsm_fd_fill(w->fs->hsm, o->fd, (uint64_t)w->offset, w->size, HSM_FILL_READ,
-		fuse_hsm_wait_done, w);
+	return fuse_hsm_open_fill(
+		w->object, (uint64_t)w->offset, w->size, HSM_FILL_READ, fuse_hsm_wait_done, w);
 }
 
 static int resume_read(struct fuse_hsm_wait *w)

@@ -12,38 +12,33 @@
 #include "fuse_hsm/caller.h"
 #include "fuse_hsm/names.h"
 
-static int run_unlink(struct fuse_hsm_names *n, const int fd[2])
+static int run_remove(struct fuse_hsm_names *n, const int fd[2])
 {
-	if (unlinkat(fd[0], n->name[0], 0))
+	if (unlinkat(fd[0], n->name[0], (int)n->flags))
 		return -errno;
 	fuse_reply_err(n->req, 0);
 	return 0;
+}
+
+static void remove_name(
+	fuse_req_t req, enum fuse_hsm_op op, fuse_ino_t parent, const char *name, int flags)
+{
+	struct fuse_hsm_names n = fuse_hsm_names_init(req, op, parent, name);
+
+	n.victim = 0;
+	n.flags = (unsigned int)flags;
+	n.run = run_remove;
+	fuse_hsm_names_start(&n);
 }
 
 void fuse_hsm_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_hsm_names n = fuse_hsm_names_init(req, FUSE_HSM_OP_UNLINK, parent, name);
-
-	n.victim = 0;
-	n.run = run_unlink;
-	fuse_hsm_names_start(&n);
-}
-
-static int run_rmdir(struct fuse_hsm_names *n, const int fd[2])
-{
-	if (unlinkat(fd[0], n->name[0], AT_REMOVEDIR))
-		return -errno;
-	fuse_reply_err(n->req, 0);
-	return 0;
+	remove_name(req, FUSE_HSM_OP_UNLINK, parent, name, 0);
 }
 
 void fuse_hsm_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_hsm_names n = fuse_hsm_names_init(req, FUSE_HSM_OP_RMDIR, parent, name);
-
-	n.victim = 0;
-	n.run = run_rmdir;
-	fuse_hsm_names_start(&n);
+	remove_name(req, FUSE_HSM_OP_RMDIR, parent, name, AT_REMOVEDIR);
 }
 
 /* A whiteout is made where the name was, and belongs to the caller. */

@@ -26,16 +26,21 @@ struct given {
 
 /* ---- options of our own ---- */
 
-static int set_mount_option(void *target, const char *value)
+/* Adds @word to a comma list, owned; NULL = empty. */
+static int append(char **list, const char *word)
 {
-	struct given *g = target;
 	char *joined = NULL;
 
-	if (asprintf(&joined, "%s%s%s", g->list ? g->list : "", g->list ? "," : "", value) < 0)
+	if (asprintf(&joined, "%s%s%s", *list ? *list : "", *list ? "," : "", word) < 0)
 		return -ENOMEM;
-	free(g->list);
-	g->list = joined;
+	free(*list);
+	*list = joined;
 	return 0;
+}
+
+static int set_mount_option(void *target, const char *value)
+{
+	return append(&((struct given *)target)->list, value);
 }
 
 static int set_mode(void *target, const char *value)
@@ -165,16 +170,9 @@ static bool is_for_mount(const char *word)
 
 static int keep_mount_option(struct fuse_hsm_settings *s, const char *word)
 {
-	char *joined = NULL;
-
 	if (!strcmp(word, "ro") || !strcmp(word, "rw"))
 		s->read_only = word[1] == 'o';
-	if (asprintf(&joined, "%s%s%s", s->mount_options ? s->mount_options : "",
-		    s->mount_options ? "," : "", word) < 0)
-		return -ENOMEM;
-	free(s->mount_options);
-	s->mount_options = joined;
-	return 0;
+	return append(&s->mount_options, word);
 }
 
 /* @word may be one of ours: name, or name=value. */
