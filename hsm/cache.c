@@ -74,10 +74,22 @@ static int lock_patiently(int fd)
 	return 0;
 }
 
+static int write_pid(struct hsm_cache *c)
+{
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "%d\n", getpid());
+	if (ftruncate(c->lock_fd, 0) || pwrite(c->lock_fd, pid, strlen(pid), 0) < 0)
+		return hsm_err(errno, "cache %s: meta/lock: %s", c->path, strerror(errno));
+	return 0;
+}
+
 static int take_lock(struct hsm_cache *c)
 {
 	char pid[32] = "";
 
+	if (c->lock_fd >= 0)
+		return write_pid(c);
 	c->lock_fd = openat(c->meta_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (c->lock_fd < 0)
 		return hsm_err(errno, "cache %s: meta/lock: %s", c->path, strerror(errno));
@@ -93,10 +105,7 @@ static int take_lock(struct hsm_cache *c)
 			"cache %s is in use by process %s; stop it with: hsmctl stop %s",
 			c->path, pid, c->path);
 	}
-	snprintf(pid, sizeof(pid), "%d\n", getpid());
-	if (ftruncate(c->lock_fd, 0) || pwrite(c->lock_fd, pid, strlen(pid), 0) < 0)
-		return hsm_err(errno, "cache %s: meta/lock: %s", c->path, strerror(errno));
-	return 0;
+	return write_pid(c);
 }
 
 /* A number that tells this cache's inodes from those of another one on the same file system. */
@@ -174,11 +183,13 @@ static int open_parts(struct hsm_cache *c)
 	return init_root(c);
 }
 
-int hsm_cache_open(struct hsm_cache *c, const char *path)
+int hsm_cache_open(struct hsm_cache *c, const char *path, int lock_fd)
 {
 	int clone, r;
 
 	hsm_cache_init(c);
+	if (lock_fd > 0)
+		c->lock_fd = fcntl(lock_fd, F_DUPFD_CLOEXEC, 3);
 	c->path = realpath(path, NULL);
 	if (!c->path)
 		return hsm_err(errno, "cache %s: %s; create the directory first", path,

@@ -61,7 +61,7 @@ static struct hsm_file *object_or_lock(struct hsm *h, uint64_t ino)
 /* ---- marking ---- */
 
 /* What it has is stamped as his from now on, not with an epoch that may be lost. */
-static int modify_active(struct hsm_file *f)
+int hsm_file_modified(struct hsm_file *f)
 {
 	int r = 0;
 
@@ -72,6 +72,7 @@ static int modify_active(struct hsm_file *f)
 		r = hsm_state_store(f->fd, &f->state);
 		if (r)
 			f->state.flags &= (uint8_t)~HSM_S_MODIFIED;
+		hsm_file_stored(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return r;
@@ -136,7 +137,7 @@ int hsm_fd_modified(struct hsm *h, int fd)
 	for (;;) {
 		f = object_or_lock(h, st.st_ino);
 		if (f) {
-			r = modify_active(f);
+			r = hsm_file_modified(f);
 			hsm_file_put(f);
 			return r;
 		}
@@ -150,6 +151,73 @@ int hsm_fd_modified(struct hsm *h, int fd)
 		synced = true;
 	}
 }
+
+/* ---- times that a fill put back ---- */
+
+void hsm_file_filled(struct hsm_file *f, int64_t mtime_ns)
+{
+	struct hsm_recent *r = &f->h->recent[f->ino % HSM_RECENT];
+
+	f->left_mtime_ns = mtime_ns;
+	r->mtime_ns = mtime_ns;
+	r->ino = f->ino;
+	hsm_file_stored(f);
+}
+
+/* Looking at it makes the file system give the next change another ctime. */
+void hsm_file_stored(struct hsm_file *f)
+{
+	struct hsm_recent *r = &f->h->recent[f->ino % HSM_RECENT];
+	struct stat st;
+
+	if (r->ino == f->ino && !fstat(f->fd, &st))
+		r->ctime_ns = hsm_timespec_to_ns(st.st_ctim);
+}
+
+/*
+ * Has a fill put the mtime back after the user's write? Then the last change of the inode is the
+ * core's; a user who put the mtime back himself has changed it later. No fill is at work.
+ */
+static bool met_a_fill(struct hsm *h, const struct stat *st)
+{
+	const struct hsm_recent *r = &h->recent[st->st_ino % HSM_RECENT];
+
+	return r->ino == st->st_ino && r->mtime_ns == hsm_timespec_to_ns(st->st_mtim) &&
+	       r->ctime_ns == hsm_timespec_to_ns(st->st_ctim);
+}
+
+static int repair_mtime(struct hsm *h, int fd)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+	struct hsm_file *f;
+	struct stat st;
+	int r = 0;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_dev != h->cache.dev)
+		return 0;
+	f = hsm_file_find(h, st.st_ino);
+	if (f)
+		pthread_mutex_lock(&f->write_lock);
+	if (!fstat(fd, &st) && met_a_fill(h, &st) && futimens(fd, times))
+		r = -errno;
+	if (f) {
+		pthread_mutex_unlock(&f->write_lock);
+		hsm_file_put(f);
+	}
+	return r;
+}
+
+/* The mark is what counts; a time that cannot be set is no reason to go without. */
+int hsm_fd_written(struct hsm *h, int fd, bool wrote)
+{
+	int late = wrote ? repair_mtime(h, fd) : 0, r = hsm_fd_modified(h, fd);
+
+	return r ? r : late;
+}
+
+/* ---- on the disk ---- */
 
 int hsm_fd_sync(struct hsm *h, int fd, bool data_only)
 {

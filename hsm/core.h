@@ -58,6 +58,7 @@ struct hsm_request {
 	struct hsm_request *next;
 	uint32_t first, end;
 	uint32_t filled_end; /* chunks before this one are present */
+	bool tail_ours; /* see hsm_keep_write() */
 };
 
 /*
@@ -87,6 +88,9 @@ struct hsm_file {
 	_Atomic bool complete;
 
 	pthread_mutex_t write_lock; /* one write and its mtime at a time; taken before .lock */
+	int64_t left_mtime_ns; /* write_lock; as the state has it, or the core left it last */
+	bool distrusted; /* write_lock; it had another mtime once: what is missing may be a user's */
+	bool kept; /* write_lock; it was, and that was said */
 	pthread_mutex_t lock; /* all below */
 	struct hsm_state state; /* .validator, .mtime_ns learned at the first fetch */
 	struct hsm_waiter *waiters;
@@ -100,6 +104,14 @@ struct hsm_shard {
 	pthread_mutex_t lock;
 	struct hsm_file *head[64];
 } __attribute__((aligned(64)));
+
+/* The last fills by inode number, for a user's change that met one; entries may be torn. */
+#define HSM_RECENT 256
+struct hsm_recent {
+	_Atomic uint64_t ino;
+	_Atomic int64_t mtime_ns; /* as put back */
+	_Atomic int64_t ctime_ns; /* of the core's last change */
+};
 
 /* Ranges that wait for a free place in the table of active files. */
 struct hsm_pending {
@@ -134,6 +146,7 @@ struct hsm {
 	unsigned int dirjob_count;
 
 	_Atomic uint64_t touches_begun, touches_ended; /* see hsm_attr_mark() */
+	struct hsm_recent recent[HSM_RECENT];
 	_Atomic bool closing;
 	_Atomic unsigned int stage_serial;
 
@@ -156,7 +169,8 @@ struct hsm {
 
 /* cache.c */
 void hsm_cache_init(struct hsm_cache *c);
-int hsm_cache_open(struct hsm_cache *c, const char *path);
+/* @lock_fd: the lock as somebody holds it already, duplicated; 0: takes it. */
+int hsm_cache_open(struct hsm_cache *c, const char *path, int lock_fd);
 void hsm_cache_close(struct hsm_cache *c);
 /* Removes what hsm_cache_open() made in a fresh cache: the daemon did not come to serve it. */
 void hsm_cache_discard(struct hsm_cache *c);
@@ -210,7 +224,26 @@ int hsm_file_settle(struct hsm_file *f);
 /* Journal replay: merges a slot of a dead daemon into the inode's xattrs. */
 void hsm_file_replay(void *hsm, const struct hsm_slot *slot);
 
+/* keep.c */
+/*
+ * Writes bytes of the origin at @offset of a file that a user may have written to unseen: data that is
+ * there and is not the core's own, half of an earlier try, stays. @appended: where bytes begin that
+ * are a user's for sure, behind all of the origin's; 0: there are none. *tail_ours, carried from one
+ * part of a request to the next (at first false): what precedes @offset in its block is the core's.
+ * 0; 1: something was kept; negative errno.
+ */
+int hsm_keep_write(int fd, const char *bytes, size_t length, uint64_t offset, uint64_t appended,
+	bool *tail_ours);
+/* pwrite(2), all of it. */
+int hsm_keep_pwrite(int fd, const char *bytes, size_t length, uint64_t offset);
+
 /* change.c */
+/* As hsm_fd_modified() for an active file; write_lock may be held. */
+int hsm_file_modified(struct hsm_file *f);
+/* write_lock held: a fill has put the mtime back. */
+void hsm_file_filled(struct hsm_file *f, int64_t mtime_ns);
+/* The core has changed the inode in another way. */
+void hsm_file_stored(struct hsm_file *f);
 /* The user made the file shorter: what lay behind @size never comes back from the origin. */
 void hsm_file_cut(struct hsm_file *f, uint64_t size);
 

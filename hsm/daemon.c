@@ -110,3 +110,8 @@ void hsm_daemon_ready(int code, const char *text)
 	if (!code)
 		detach_stdio();
 }
+
+int hsm_daemon_ready_fd(void)
+{
+	return ready_fd;
+}

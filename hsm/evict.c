@@ -4,8 +4,8 @@
  *
  *   1. the core's own object is dropped, so that the journal says nothing of the inode;
  *   2. a write lease: nobody has it open, or mapped; who opens it from now on waits;
- *   3. everything is checked again: state, size, mtime;
- *   4. the front-end forgets that the file was complete;
+ *   3. the front-end forgets that the file was complete, and tells what changes it knows of;
+ *   4. the lease once more, for who was about to open it; everything is checked again;
  *   5. the mtime is noted in the journal, for a daemon that is killed from here on;
  *   6. the state: no map, not complete. From here on all of it is missing;
  *   7. the bytes: a hole of the whole size, in pieces; then the mtime is put back;
@@ -214,20 +214,35 @@ static void count_evicted(struct hsm_evict *e, int fd, const struct stat *before
 	hsm_stats_add(e->h->stats, HSM_C_BYTES_EVICTED, freed);
 }
 
+/*
+ * An open(2) under way that the lease did not meet yet may have missed what the front-end has just
+ * set up on the inode: taking the lease again fails while there is one.
+ */
+static int make_sure(struct hsm *h, int fd)
+{
+	int r = h->fe.file_evict(h->fe.ctx, fd);
+
+	if (!r && h->fe.file_settle)
+		r = h->fe.file_settle(h->fe.ctx, fd);
+	if (!r)
+		r = has_lease(fd) ? take_lease(fd) : -EBUSY;
+	return r == -EBUSY || r == -EAGAIN ? HSM_EVICT_OPEN : r;
+}
+
 static int evict_leased(struct hsm_evict *e, int fd, const struct hsm_handle *handle)
 {
 	struct hsm_state state;
 	struct stat st;
 	int r = hsm_evict_check(e->h, fd, &st, &state);
 
-	if (r)
-		return r;
-	r = e->h->fe.file_evict(e->h->fe.ctx, fd);
-	if (r)
-		return r == -EBUSY ? HSM_EVICT_OPEN : r;
-	if (!has_lease(fd))
-		return HSM_EVICT_OPEN;
-	r = evict_bytes(e, fd, handle, &st, &state);
+	if (!r)
+		r = make_sure(e->h, fd);
+	if (!r)
+		r = hsm_evict_check(e->h, fd, &st, &state);
+	if (!r && !has_lease(fd))
+		r = HSM_EVICT_OPEN;
+	if (!r)
+		r = evict_bytes(e, fd, handle, &st, &state);
 	if (!r)
 		count_evicted(e, fd, &st);
 	return r;

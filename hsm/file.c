@@ -7,9 +7,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "hsm/core.h"
 #include "hsm/util.h"
+
+#define LEASE_TRIES   25
+#define LEASE_WAIT_NS (2 * 1000 * 1000)
 
 static struct hsm_shard *shard_of(struct hsm *h, uint64_t ino)
 {
@@ -66,22 +70,35 @@ static void file_free(struct hsm_file *f)
 	free(f);
 }
 
+/* What of the file is present; of one chunk there is no map: it is complete, or has nothing. */
+static int load_map(struct hsm_file *f)
+{
+	uint32_t epoch = 0;
+	int r;
+
+	memset(f->map, 0, hsm_chunkmap_bytes(f->count));
+	if (f->count == 1)
+		return 0;
+	r = hsm_state_load_map(f->fd, f->map, f->count, &epoch);
+	if (r && r != -ENODATA && r != -EBADMSG)
+		return r;
+	if (r || !hsm_epoch_trusted(&f->h->epochs, epoch))
+		memset(f->map, 0, hsm_chunkmap_bytes(f->count));
+	return 0;
+}
+
 /* Loads the map and takes a journal slot; from here on the slot's map is the truth. */
 static int attach_slot(struct hsm_file *f, const struct hsm_handle *handle)
 {
-	uint32_t epoch = 0;
 	int r;
 
 	f->slot = hsm_journal_take(&f->h->journal);
 	if (!f->slot)
 		return -EAGAIN;
 	f->map = f->slot->map;
-	memset(f->map, 0, hsm_chunkmap_bytes(f->count));
-	r = hsm_state_load_map(f->fd, f->map, f->count, &epoch);
-	if (r && r != -ENODATA && r != -EBADMSG)
+	r = load_map(f);
+	if (r)
 		return r;
-	if (r || !hsm_epoch_trusted(&f->h->epochs, epoch))
-		memset(f->map, 0, hsm_chunkmap_bytes(f->count));
 	f->present = hsm_chunkmap_weight(f->map, f->count);
 	f->slot->size = f->size;
 	f->slot->count = f->count;
@@ -96,11 +113,29 @@ static bool is_complete(struct hsm *h, const struct hsm_state *state)
 	return (state->flags & HSM_S_COMPLETE) && hsm_epoch_trusted(&h->epochs, state->epoch);
 }
 
+/*
+ * Opening for writing breaks the leases that users have on a file, and would wait for them to give
+ * them back, for up to fs.lease-break-time (45 s): perhaps for the very reader that waits for us. Our own
+ * are gone in a moment.
+ */
+static int open_for_writing(struct hsm *h, const struct hsm_handle *handle)
+{
+	int fd = -EAGAIN;
+
+	for (int try = 0; fd == -EAGAIN && try < LEASE_TRIES; try++) {
+		if (try)
+			nanosleep(&(struct timespec){.tv_nsec = LEASE_WAIT_NS}, NULL);
+		fd = hsm_handle_open(h->cache.data_fd, handle,
+			O_RDWR | O_NOATIME | O_LARGEFILE | O_NONBLOCK);
+	}
+	return fd == -EAGAIN ? hsm_err(EBUSY, "somebody holds a lease on the file") : fd;
+}
+
 /* Opens the inode behind @fd on the private mount. */
-static int file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_file)
+static int file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_handle *ret_handle,
+	struct hsm_file **ret_file)
 {
 	struct hsm_file *f = calloc(1, sizeof(*f));
-	struct hsm_handle handle;
 	int r;
 
 	if (!f)
@@ -114,10 +149,9 @@ static int file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 	for (unsigned int i = 0; i < HSM_STREAMS; i++)
 		f->stream[i].marker = UINT32_MAX;
 	f->fd = -1;
-	r = hsm_handle_of(fd, &handle);
+	r = hsm_handle_of(fd, ret_handle);
 	if (!r)
-		f->fd = hsm_handle_open(
-			h->cache.data_fd, &handle, O_RDWR | O_NOATIME | O_LARGEFILE);
+		f->fd = open_for_writing(h, ret_handle);
 	if (r || f->fd < 0) {
 		r = r ? r : f->fd;
 		file_free(f);
@@ -134,10 +168,9 @@ int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state)
 	return r || ret_state->cache_id == h->cache.id ? r : -ENODATA;
 }
 
-int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
+/* @r, of loading the state; return value as hsm_inode_load_incomplete(). */
+static int judge_state(struct hsm *h, int r, struct hsm_state *ret_state)
 {
-	int r = hsm_inode_state(h, fd, ret_state);
-
 	if (r == -ENODATA || r == -EOPNOTSUPP)
 		return 0;
 	if (r == -EBADMSG)
@@ -151,6 +184,29 @@ int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state
 	/* Of an epoch that is not believed: it must not become true with the next stamp. */
 	ret_state->flags &= (uint8_t)~HSM_S_COMPLETE;
 	return 1;
+}
+
+int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state)
+{
+	return judge_state(h, hsm_inode_state(h, fd, ret_state), ret_state);
+}
+
+int hsm_missing_at(struct hsm *h, int dirfd, const char *name, uint64_t ino)
+{
+	struct hsm_state state;
+	int r = hsm_state_load_at(dirfd, name, &state);
+	struct hsm_file *f;
+
+	if (!r && state.cache_id != h->cache.id)
+		return 0;
+	r = judge_state(h, r, &state);
+	/* The state of a file that a user changed follows a little later. */
+	f = r > 0 && ino ? hsm_file_find(h, ino) : NULL;
+	if (f) {
+		r = !f->complete;
+		hsm_file_put(f);
+	}
+	return r;
 }
 
 /* 1: @f is now in the table; 0: *ret_other, already there, got a reference. */
@@ -173,9 +229,8 @@ static int insert(struct hsm *h, struct hsm_file *f, struct hsm_file **ret_other
 }
 
 /* f->lock held, the only object of its inode: what the xattrs say now is final. */
-static int load(struct hsm_file *f)
+static int load(struct hsm_file *f, const struct hsm_handle *handle)
 {
-	struct hsm_handle handle;
 	int r;
 
 	hsm_state_lock(f->h, f->ino);
@@ -187,9 +242,8 @@ static int load(struct hsm_file *f)
 	f->shift = f->state.chunk_shift;
 	f->count = hsm_chunkmap_count(f->size, f->shift);
 	f->fill_end = f->state.fill_end;
-	r = hsm_handle_of(f->fd, &handle);
-	if (!r)
-		r = attach_slot(f, &handle);
+	f->left_mtime_ns = f->state.mtime_ns;
+	r = attach_slot(f, handle);
 	return r ? r : 1;
 }
 
@@ -197,7 +251,8 @@ static int load(struct hsm_file *f)
 static int activate(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_file)
 {
 	struct hsm_file *f, *other;
-	int r = file_new(h, fd, ino, &f);
+	struct hsm_handle handle;
+	int r = file_new(h, fd, ino, &handle, &f);
 
 	if (r)
 		return r;
@@ -208,7 +263,7 @@ static int activate(struct hsm *h, int fd, uint64_t ino, struct hsm_file **ret_f
 		*ret_file = other;
 		return 1;
 	}
-	r = load(f);
+	r = load(f, &handle);
 	f->ready = r > 0 ? 1 : -1;
 	pthread_mutex_unlock(&f->lock);
 	if (r > 0)
@@ -268,6 +323,15 @@ struct hsm_file *hsm_file_find(struct hsm *h, uint64_t ino)
 	return f;
 }
 
+/* A btrfs snapshot has the stubs of its subvolume, numbers and all, as they were. */
+static int refuse_snapshot(struct hsm *h, int fd)
+{
+	struct hsm_state state;
+	int r = hsm_inode_load_incomplete(h, fd, &state);
+
+	return r <= 0 ? r : hsm_err(EIO, "%s: a stub in a snapshot is not filled", state.path);
+}
+
 int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
 {
 	struct hsm_file *f;
@@ -276,8 +340,10 @@ int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file)
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_dev != h->cache.dev)
+	if (!S_ISREG(st.st_mode))
 		return 0;
+	if (st.st_dev != h->cache.dev)
+		return refuse_snapshot(h, fd);
 	for (;;) {
 		r = get_once(h, fd, st.st_ino, &f);
 		if (r <= 0)
@@ -341,6 +407,11 @@ int hsm_file_fd(struct hsm_file *f)
 bool hsm_file_is_complete(struct hsm_file *f)
 {
 	return f->complete;
+}
+
+bool hsm_file_is_empty(struct hsm_file *f)
+{
+	return !f->present;
 }
 
 /* Shard lock held: an idle object old enough, referenced now; NULL if none. */

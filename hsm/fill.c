@@ -33,6 +33,14 @@ bool hsm_file_present(struct hsm_file *f, uint64_t offset, uint64_t length)
 	return all_present(f, first, end);
 }
 
+uint64_t hsm_file_prefix(struct hsm_file *f, uint64_t *ret_chunk)
+{
+	uint32_t first = f->complete ? f->count : hsm_chunkmap_find(f->map, 0, f->count, false);
+
+	*ret_chunk = 1ull << f->shift;
+	return HSM_MIN((uint64_t)first << f->shift, f->size);
+}
+
 struct hsm_waiter *hsm_waiters_take(struct hsm_file *f, uint32_t first, uint32_t end, int err)
 {
 	struct hsm_waiter *taken = NULL, **last = &taken, **p = &f->waiters;

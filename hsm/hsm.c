@@ -56,6 +56,7 @@ static int open_origin(struct hsm *h, const char *spec)
 	r = hsm_origin_open(h->origin_spec, &h->opt, h->stats, &h->origin);
 	if (r)
 		return r;
+	hsm_origin_set_idle(h->origin, h->fe.flush, h->fe.ctx);
 	r = h->origin->ops->probe(h->origin);
 	return r ? r : hsm_cache_set_origin(&h->cache, h->origin_spec);
 }
@@ -160,7 +161,7 @@ int hsm_open(const char *origin, const char *cache, const struct hsm_options *op
 	umask(0); /* stubs have the origin's mode, not the daemon's */
 	r = hsm_stats_new(&h->stats);
 	if (!r)
-		r = hsm_cache_open(&h->cache, cache);
+		r = hsm_cache_open(&h->cache, cache, fe->lock_fd);
 	if (!r)
 		r = open_origin(h, origin);
 	if (!r)
@@ -246,6 +247,11 @@ void hsm_close(struct hsm *h)
 int hsm_data_fd(struct hsm *h)
 {
 	return h->cache.data_fd;
+}
+
+int hsm_lock_fd(struct hsm *h)
+{
+	return h->cache.lock_fd;
 }
 
 uint64_t hsm_cache_id(struct hsm *h)

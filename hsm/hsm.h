@@ -28,10 +28,21 @@ struct hsm_frontend {
 	void *ctx; /* first argument of all calls below */
 	/* Every byte of the regular file is present (also: local, nothing to fill). */
 	void (*file_complete)(void *ctx, int fd);
+	/*
+	 * The regular file, in its first state, is about to get a name in the directory. Nonzero
+	 * (negative errno): it gets none, the directory is not complete.
+	 */
+	int (*file_publish)(void *ctx, int dirfd, int fd);
 	/* A directory without its names is about to become visible under its own name. */
 	void (*dir_publish)(void *ctx, int dirfd);
 	/* The directory (in namespace mode ahead: and each directory in it) has its names. */
 	void (*dir_complete)(void *ctx, int dirfd);
+	/*
+	 * A refresh takes the inode out of its directory, perhaps open and with missing bytes. For a
+	 * front-end that watches files by their directory: from now on the inode itself is watched.
+	 * Negative errno: not now.
+	 */
+	int (*file_arm)(void *ctx, int fd);
 	/*
 	 * The bytes of the inode are about to be given back, under a write lease: nobody has it open.
 	 * What the front-end remembers of "complete" must be gone when this returns, and be learned
@@ -39,14 +50,28 @@ struct hsm_frontend {
 	 * cannot be done behind this front-end, eviction refuses.
 	 */
 	int (*file_evict)(void *ctx, int fd);
+	/*
+	 * For a front-end that learns of changes after they were made: when this returns 0, of every one
+	 * to the file made before, hsm_fd_written() has returned. Called under the lease of an
+	 * eviction or a refresh, if there is one; -EBUSY, also when that is being broken: not now.
+	 */
+	int (*file_settle)(void *ctx, int fd);
 	/* Has somebody opened the inode for writing through the front-end? Else the core can tell. */
 	bool (*file_written)(void *ctx, int fd);
 	/* A refresh has made, replaced or removed @name in @dirfd. */
 	void (*name_changed)(void *ctx, int dirfd, const char *name);
+	/*
+	 * Done callbacks may put off what they tell a user until the thread they are called in calls
+	 * this: some answers together cost less than one after the other. A thread that has called
+	 * it does so again before each wait for its next work; others never do. NULL: never called.
+	 */
+	void (*flush)(void *ctx);
 	/* Adds the front-end's members to the object that `hsmctl --json status` prints. */
 	void (*status)(void *ctx, json_t *into);
 	/* Somebody asked for the daemon to end (hsmctl stop). Called once; must not block. */
 	void (*stop)(void *ctx);
+	/* CACHE/meta/lock, locked already and borrowed: of a process that died. 0: none. */
+	int lock_fd;
 };
 
 /*
@@ -75,6 +100,9 @@ void hsm_close(struct hsm *h);
 /* Descriptors on the private mount clone, borrowed: CACHE/data, and any one for open_by_handle_at. */
 int hsm_data_fd(struct hsm *h);
 int hsm_mount_fd(struct hsm *h);
+
+/* CACHE/meta/lock, borrowed; a duplicate keeps the cache locked. */
+int hsm_lock_fd(struct hsm *h);
 
 /* The number in the state of each inode of this cache (struct hsm_state.cache_id). */
 uint64_t hsm_cache_id(struct hsm *h);
@@ -111,10 +139,17 @@ enum hsm_fill_why { HSM_FILL_READ, HSM_FILL_WRITE, HSM_FILL_MAP, HSM_FILL_ALL };
 /*
  * The active object of the inode behind @fd (borrowed). 1: *ret_file is a reference, some bytes
  * are missing; 0: nothing to fill, ever (complete, local, not regular), *ret_file untouched;
- * -EAGAIN: too many active objects, try hsm_fd_fill() which waits for a place.
+ * -EAGAIN: too many active objects, try hsm_fd_fill() which waits for a place; -EBUSY: somebody
+ * holds a lease that keeps it from being filled; -EIO: a stub in a snapshot, nothing fills it.
  */
 int hsm_file_get(struct hsm *h, int fd, struct hsm_file **ret_file);
 void hsm_file_put(struct hsm_file *f);
+
+/*
+ * Are bytes of @dirfd/@name, whose inode number is @ino (0: not known), missing? 1 yes; 0 no, or nothing
+ * that could be filled; negative errno. Does not open it, makes no active object.
+ */
+int hsm_missing_at(struct hsm *h, int dirfd, const char *name, uint64_t ino);
 
 /* How many active objects there can be; fixed. Who holds some for long leaves places to others. */
 unsigned int hsm_files_max(struct hsm *h);
@@ -125,6 +160,11 @@ int hsm_file_fd(struct hsm_file *f);
 /* Lock-free: are all bytes of the range present? Bytes behind the end of file are. */
 bool hsm_file_present(struct hsm_file *f, uint64_t offset, uint64_t length);
 bool hsm_file_is_complete(struct hsm_file *f);
+/* No chunk of it is there. */
+bool hsm_file_is_empty(struct hsm_file *f);
+
+/* Lock-free: how many bytes from the start on are present without a gap; *ret_chunk: its chunk size. */
+uint64_t hsm_file_prefix(struct hsm_file *f, uint64_t *ret_chunk);
 
 /*
  * Makes [offset, offset + length) present; @length 0 = to the end of file. Bytes behind the end
@@ -169,6 +209,12 @@ bool hsm_attr_settled(struct hsm *h, uint64_t mark);
  * file was filled within the last --sync seconds. -ENOSPC, -EIO: it must not be changed.
  */
 int hsm_fd_modified(struct hsm *h, int fd);
+
+/*
+ * The same when the user has changed the file already. With @wrote, and not only had it open for
+ * writing, if just then a fill put the mtime back, the file gets the time of the call.
+ */
+int hsm_fd_written(struct hsm *h, int fd, bool wrote);
 
 /*
  * fsync(2), or with @data_only fdatasync(2), such that after a power cut nothing of the origin
@@ -221,5 +267,8 @@ int hsm_daemon_start(bool foreground);
 
 /* Child: tells the parent: @code 0 = serving (detaches from the terminal), else exit code + text. */
 void hsm_daemon_ready(int code, const char *text);
+
+/* Child: the descriptor it needs for that; -1 if none (any more). */
+int hsm_daemon_ready_fd(void);
 
 #endif

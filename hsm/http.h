@@ -105,6 +105,8 @@ struct hsm_http_engine {
 	/* Only the thread. */
 	struct hsm_http_slot *slot, *free, *dirty;
 	unsigned int slots, busy, backoffs;
+	unsigned int
+		held; /* rounds since a transfer ended without a look for more to do; 0 none did */
 	bool call_next; /* which queue has its turn */
 	uint64_t curl_due_ns; /* libcurl's timer */
 	uint64_t tick_ns; /* next look for stalled transfers */

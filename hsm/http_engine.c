@@ -17,6 +17,7 @@
 
 #define NEVER	    UINT64_MAX
 #define LARGE_BYTES (4ULL << 20)
+#define HELD_ROUNDS 4
 #define STALL_TICKS 8 /* the stall timeout is seen with this resolution */
 
 static uint64_t tick_length(const struct hsm_http_engine *e)
@@ -272,6 +273,8 @@ static unsigned int take_finished(struct hsm_http_engine *e)
 		hsm_http_transfer_ended(s, code);
 		n++;
 	}
+	if (n && !e->held && e->busy)
+		e->held = 1;
 	return n;
 }
 
@@ -348,6 +351,23 @@ static bool obey(struct hsm_http_engine *e)
 	return !stop;
 }
 
+/*
+ * After the end of a transfer, what else is there already comes first: done callbacks that were put
+ * off (see hsm_origin_idle()) become more for one flush. Not for long, their readers wait.
+ */
+static int wait_for_events(struct hsm_http_engine *e, struct epoll_event *ev, int max)
+{
+	int n = 0;
+
+	if (e->held && e->held++ < HELD_ROUNDS)
+		n = epoll_wait(e->epoll_fd, ev, max, 0);
+	if (n > 0)
+		return n;
+	e->held = 0;
+	hsm_origin_idle(&e->http->origin);
+	return epoll_wait(e->epoll_fd, ev, max, wait_ms(e));
+}
+
 static void *engine_run(void *arg)
 {
 	struct hsm_http_engine *e = arg;
@@ -361,13 +381,14 @@ static void *engine_run(void *arg)
 		/* Slots that just became free are used before waiting. */
 		if (take_finished(e))
 			continue;
-		n = epoll_wait(e->epoll_fd, ev, HSM_ARRAY_SIZE(ev), wait_ms(e));
+		n = wait_for_events(e, ev, HSM_ARRAY_SIZE(ev));
 		run_events(e, ev, n);
 		take_finished(e);
 		now = hsm_now_ns();
 		find_stalled(e, now);
 		end_backoffs(e, now);
 	}
+	hsm_origin_idle(&e->http->origin);
 	return NULL;
 }
 

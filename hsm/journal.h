@@ -6,7 +6,8 @@
  * survive the death of the daemon, though not of the machine. A bit is set here before the reader is
  * answered, so a daemon that comes after a SIGKILL never fetches, and never overwrites,
  * a chunk that a user may have changed since. One slot per active file; last freed is
- * first used, so few pages ever get dirty.
+ * first used, so few pages ever get dirty. A store that the file system has no space for (btrfs)
+ * does not end the process; what a SIGKILL then costs is what was noted since the last stamps.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -34,11 +35,17 @@ struct hsm_journal {
 	pthread_mutex_t lock; /* .free, .free_count */
 	uint32_t *free;
 	uint32_t free_count;
+	int fd, meta_fd; /* the file; its directory, borrowed */
+	size_t page_bytes;
+	uint8_t *faults; /* of each page, while .repairing */
+	uint32_t private_pages; /* not 0: the file has lost its name, see journal.c */
+	bool repairing;
 };
 
 /*
  * Maps the journal with @slots slots, made or resized as needed. @replay is called for each
- * slot a dead daemon left in use when @same_mount; all slots are free afterwards.
+ * slot a dead daemon left in use when @same_mount; all slots are free afterwards. @meta_fd is
+ * borrowed until hsm_journal_close(). Handles SIGBUS until then: one journal a process.
  */
 int hsm_journal_open(struct hsm_journal *j, int meta_fd, uint32_t slots, bool same_mount,
 	void (*replay)(void *arg, const struct hsm_slot *slot), void *arg);

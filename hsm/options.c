@@ -200,6 +200,19 @@ static int check_watermarks(struct hsm_options *opt)
 	return 0;
 }
 
+static int set_stubs(void *target, const char *value)
+{
+	struct hsm_options *opt = target;
+
+	if (!strcmp(value, "sparse"))
+		opt->stubs = HSM_STUBS_SPARSE;
+	else if (!strcmp(value, "prealloc"))
+		opt->stubs = HSM_STUBS_PREALLOC;
+	else
+		return hsm_err(EINVAL, "stubs '%s' is not one of sparse, prealloc", value);
+	return 0;
+}
+
 static int set_namespace(void *target, const char *value)
 {
 	static const char *const names[] = {"lazy", "ahead", "eager"};
@@ -310,6 +323,7 @@ static const struct hsm_option shared[] = {
 	{0, "latency", "TIME", "add this to every request to the origin", set_latency},
 	{0, "bandwidth", "SIZE", "bytes per second from the origin at most", set_bandwidth},
 	{0, "namespace", "MODE", "when names appear: lazy, ahead or eager", set_namespace},
+	{0, "stubs", "KIND", "files without bytes: sparse (default) or prealloc", set_stubs},
 	{0, "evict-high", "SIZE|N%", "evict when the cache holds more, or the disk is as full",
 		set_evict_high},
 	{0, "evict-low", "SIZE|N%", "down to this (nine tenths of the high mark)",

@@ -21,6 +21,9 @@ enum hsm_exit {
 	HSM_EXIT_MISMATCH = 5, /* data differs from the origin */
 };
 
+/* What a file without its bytes is: holes, or allocated extents that read as zeros. */
+enum hsm_stubs { HSM_STUBS_SPARSE, HSM_STUBS_PREALLOC };
+
 enum hsm_namespace { HSM_NS_LAZY, HSM_NS_AHEAD, HSM_NS_EAGER };
 
 #define HSM_HEADERS_MAX 16
@@ -42,6 +45,7 @@ struct hsm_options {
 	uint64_t bandwidth; /* bytes per second over all requests, 0 = unlimited (decorator) */
 	uint64_t sync_ns; /* longest time until what was filled survives a power cut */
 	enum hsm_namespace names;
+	enum hsm_stubs stubs;
 	struct hsm_watermark evict_high, evict_low; /* both of one kind */
 	uint64_t
 		refresh_ns; /* the tree is compared with the origin so often; 0 = never by itself */

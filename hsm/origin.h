@@ -128,7 +128,25 @@ struct hsm_origin {
 	const struct hsm_origin_ops *ops;
 	struct hsm_stats *
 		stats; /* borrowed; backends count lists, heads, fetches, retries, errors, bytes */
+	/* NULL, or what a thread that calls done() may call when it is about to wait for more. */
+	void (*_Atomic idle)(void *arg);
+	void *idle_arg;
 };
+
+/* At most once, before the first fetch. */
+static inline void hsm_origin_set_idle(struct hsm_origin *o, void (*idle)(void *arg), void *arg)
+{
+	o->idle_arg = arg;
+	o->idle = idle;
+}
+
+static inline void hsm_origin_idle(struct hsm_origin *o)
+{
+	void (*idle)(void *arg) = o->idle;
+
+	if (idle)
+		idle(o->idle_arg);
+}
 
 /*
  * Opens @spec: a directory or an http:// or https:// URL (a trailing slash is implied), and

@@ -155,11 +155,16 @@ static int keep_writers_out(struct hsm *h, struct hsm_refresh_object *o)
 		return 0;
 	if (h->fe.file_written && h->fe.file_written(h->fe.ctx, o->fd))
 		return -EBUSY;
-	if (!is_idle(h, o))
-		return 0;
-	/* The signal of somebody's open; SIGURG is ignored by default, SIGIO would end us. */
-	fcntl(o->fd, F_SETSIG, SIGURG);
-	return fcntl(o->fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN ? -EBUSY : 0;
+	/* Who has it open goes on reading when it has no name any more. */
+	if (h->fe.file_arm && h->fe.file_arm(h->fe.ctx, o->fd))
+		return -EBUSY;
+	if (is_idle(h, o)) {
+		/* The signal of somebody's open; SIGURG is ignored by default, SIGIO would end us. */
+		fcntl(o->fd, F_SETSIG, SIGURG);
+		if (fcntl(o->fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN)
+			return -EBUSY;
+	}
+	return h->fe.file_settle ? h->fe.file_settle(h->fe.ctx, o->fd) : 0;
 }
 
 static void let_writers_in(struct hsm_refresh_object *o)

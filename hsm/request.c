@@ -19,22 +19,6 @@ static uint64_t chunk_offset(const struct hsm_file *f, uint32_t chunk)
 	return HSM_MIN((uint64_t)chunk << f->shift, f->size);
 }
 
-static int pwrite_all(int fd, const char *bytes, size_t length, uint64_t offset)
-{
-	while (length) {
-		ssize_t n = pwrite(fd, bytes, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		bytes += n;
-		offset += (uint64_t)n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
 /*
  * The mtime a user would see without the write: what it is now, unless it is still the index's
  * rounded one and the origin has just told the exact one.
@@ -56,10 +40,32 @@ static int64_t mtime_after(
 	return mtime_ns;
 }
 
-/* Writes into the file without changing its size or mtime. A file cut by its user stays cut. */
-static int write_data(struct hsm_file *f, const struct hsm_fetch *fetch, uint64_t offset,
-	const void *bytes, size_t length)
+/*
+ * write_lock held. A file whose mtime is not what the core left may have been written to without
+ * an event (while no daemon ran, or through a descriptor older than the marks): from then on each
+ * write looks at what is there.
+ */
+static int write_bytes(struct hsm_file *f, struct hsm_request *r, const void *bytes,
+	size_t length, uint64_t offset, uint64_t file_size)
 {
+	uint64_t appended = file_size > f->fill_end ? f->fill_end : 0;
+	int n;
+
+	if (!f->distrusted)
+		return hsm_keep_pwrite(f->fd, bytes, length, offset);
+	n = hsm_keep_write(f->fd, bytes, length, offset, appended, &r->tail_ours);
+	if (n <= 0 || f->kept)
+		return HSM_MIN(n, 0);
+	f->kept = true;
+	hsm_log(HSM_LOG_WARN, "%s was written to unseen: that stays, the rest is the origin's",
+		f->state.path);
+	return hsm_file_modified(f);
+}
+
+/* Writes into the file without changing its size or mtime. A file cut by its user stays cut. */
+static int write_data(struct hsm_request *q, uint64_t offset, const void *bytes, size_t length)
+{
+	struct hsm_file *f = q->file;
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	struct stat st;
 	uint64_t end;
@@ -74,13 +80,17 @@ static int write_data(struct hsm_file *f, const struct hsm_fetch *fetch, uint64_
 	if (offset >= end)
 		goto out;
 	length = HSM_MIN(length, end - offset);
-	f->slot->saved_mtime_ns = mtime_after(f, fetch, st.st_mtim);
+	/* Behind a front-end that is asked first, what is missing was never written to. */
+	f->distrusted |=
+		f->h->fe.file_settle && hsm_timespec_to_ns(st.st_mtim) != f->left_mtime_ns;
+	f->slot->saved_mtime_ns = mtime_after(f, &q->fetch, st.st_mtim);
 	times[1] = hsm_ns_to_timespec(f->slot->saved_mtime_ns);
 	__atomic_store_n(&f->slot->writing, 1, __ATOMIC_RELEASE);
 	f->h->touches_begun++;
-	r = pwrite_all(f->fd, bytes, length, offset);
+	r = write_bytes(f, q, bytes, length, offset, (uint64_t)st.st_size);
 	if (futimens(f->fd, times) && !r)
 		r = -errno;
+	hsm_file_filled(f, f->slot->saved_mtime_ns);
 	f->h->touches_ended++;
 	__atomic_store_n(&f->slot->writing, 0, __ATOMIC_RELEASE);
 out:
@@ -131,7 +141,7 @@ static int on_data(struct hsm_fetch *fetch, uint64_t offset, const void *bytes, 
 		if (err)
 			return err;
 	}
-	err = write_data(f, fetch, offset, bytes, length);
+	err = write_data(r, offset, bytes, length);
 	if (err)
 		return hsm_err(
 			-err, "writing %s into the cache: %s", f->state.path, strerror(-err));

@@ -14,21 +14,25 @@
 #include "hsm/core.h"
 #include "hsm/util.h"
 
-/* f->lock held. @map: what is present, as of @epoch. */
+/* f->lock held. @map: what is present, as of @epoch. One chunk needs no map, see file.c. */
 static int store(struct hsm_file *f, const uint8_t *map, uint32_t epoch)
 {
-	int r;
+	int r = 0;
 
 	f->state.epoch = epoch;
 	if (hsm_chunkmap_weight(map, f->count) == f->count) {
 		f->state.flags |= HSM_S_COMPLETE;
 		r = hsm_state_store(f->fd, &f->state);
-		if (!r)
+		if (!r && f->count > 1)
 			hsm_state_drop_map(f->fd);
-		return r;
+	} else {
+		if (f->count > 1)
+			r = hsm_state_store_map(f->fd, map, f->count, epoch);
+		if (!r)
+			r = hsm_state_store(f->fd, &f->state);
 	}
-	r = hsm_state_store_map(f->fd, map, f->count, epoch);
-	return r ? r : hsm_state_store(f->fd, &f->state);
+	hsm_file_stored(f);
+	return r;
 }
 
 static int stamp_failed(struct hsm_file *f, int r)

@@ -3,13 +3,27 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #include "hsm/util.h"
 
 #define STATE_VERSION 1
+
+/* Linux 6.13; the same number on every architecture but alpha. */
+#ifndef SYS_getxattrat
+#define SYS_getxattrat 464
+#endif
+
+struct getxattrat_args {
+	uint64_t value;
+	uint32_t size;
+	uint32_t flags;
+};
 
 /* On disk, little-endian, followed by the validator and the path, neither with a NUL. */
 struct disk_state {
@@ -69,6 +83,38 @@ int hsm_state_load(int fd, struct hsm_state *ret_state)
 {
 	struct disk_state d;
 	ssize_t n = fgetxattr(fd, HSM_XATTR_STATE, &d, sizeof(d));
+
+	return decode(&d, n, ret_state);
+}
+
+static ssize_t get_opened(int dirfd, const char *name, struct disk_state *d)
+{
+	auto_fd int fd =
+		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fgetxattr(fd, HSM_XATTR_STATE, d, sizeof(*d));
+}
+
+static ssize_t get_at(int dirfd, const char *name, struct disk_state *d)
+{
+	struct getxattrat_args args = {.value = (uintptr_t)d, .size = sizeof(*d)};
+	static _Atomic bool unknown;
+	ssize_t n;
+
+	if (atomic_load_explicit(&unknown, memory_order_relaxed))
+		return get_opened(dirfd, name, d);
+	n = syscall(SYS_getxattrat, dirfd, name, AT_SYMLINK_NOFOLLOW, HSM_XATTR_STATE, &args,
+		sizeof(args));
+	if (n >= 0 || errno != ENOSYS)
+		return n;
+	atomic_store_explicit(&unknown, true, memory_order_relaxed);
+	return get_opened(dirfd, name, d);
+}
+
+int hsm_state_load_at(int dirfd, const char *name, struct hsm_state *ret_state)
+{
+	struct disk_state d;
+	ssize_t n = get_at(dirfd, name, &d);
 
 	return decode(&d, n, ret_state);
 }

@@ -48,6 +48,12 @@ struct hsm_state {
 int hsm_state_load(int fd, struct hsm_state *ret_state);
 int hsm_state_store(int fd, const struct hsm_state *state);
 
+/*
+ * The same of a name, which is not followed if it is a symbolic link: one system call where the
+ * kernel has getxattrat(2) (Linux 6.13), and nothing is opened.
+ */
+int hsm_state_load_at(int dirfd, const char *name, struct hsm_state *ret_state);
+
 /* The same of a symbolic link, whose descriptor is O_PATH. */
 int hsm_state_load_link(int fd, struct hsm_state *ret_state);
 int hsm_state_store_link(int fd, const struct hsm_state *state);

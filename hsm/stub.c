@@ -74,9 +74,19 @@ static int set_times(int fd, const struct hsm_state *state)
 	return futimens(fd, times) ? -errno : 0;
 }
 
-/* Allocated in @home, linked as @dirfd/@name. */
-static int make_file(int dirfd, const char *name, int home, const struct hsm_entry *e,
-	const struct hsm_state *state)
+/* Extents that are not written yet read as zeros too, but are no holes to a tool that looks for some. */
+static int set_size(struct hsm *h, int fd, uint64_t size)
+{
+	if (!size)
+		return 0;
+	if (h->opt.stubs == HSM_STUBS_PREALLOC)
+		return fallocate(fd, 0, 0, (off_t)size) ? -errno : 0;
+	return ftruncate(fd, (off_t)size) ? -errno : 0;
+}
+
+/* Allocated in @home, linked as @at/@name; @dirfd: where its name will be seen. */
+static int make_file(struct hsm *h, int dirfd, int at, const char *name, int home,
+	const struct hsm_entry *e, const struct hsm_state *state)
 {
 	auto_fd int fd = openat(home, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, e->mode & 07777);
 	int r;
@@ -84,11 +94,13 @@ static int make_file(int dirfd, const char *name, int home, const struct hsm_ent
 	if (fd < 0)
 		return -errno;
 	r = hsm_state_store(fd, state);
-	if (!r && e->size && ftruncate(fd, (off_t)e->size))
-		r = -errno;
+	if (!r)
+		r = set_size(h, fd, e->size);
 	if (!r)
 		r = set_times(fd, state);
-	if (!r && linkat(fd, "", dirfd, name, AT_EMPTY_PATH))
+	if (!r && h->fe.file_publish && e->size)
+		r = h->fe.file_publish(h->fe.ctx, dirfd, fd);
+	if (!r && linkat(fd, "", at, name, AT_EMPTY_PATH))
 		r = -errno;
 	return r;
 }
@@ -129,7 +141,7 @@ static int make_symlink(
 }
 
 /* Makes @e in the staging directory as @tmp; nothing is left of it after an error. */
-static int make_staged(struct hsm *h, const char *tmp, int home, const struct hsm_entry *e,
+static int make_staged(struct hsm *h, int dirfd, const char *tmp, const struct hsm_entry *e,
 	const struct hsm_state *state)
 {
 	int stage = h->cache.stage_fd, r;
@@ -139,7 +151,7 @@ static int make_staged(struct hsm *h, const char *tmp, int home, const struct hs
 	else if (S_ISLNK(e->mode))
 		r = make_symlink(stage, tmp, e, state);
 	else
-		r = make_file(stage, tmp, home, e, state);
+		r = make_file(h, dirfd, stage, tmp, dirfd, e, state);
 	if (r && r != -EEXIST)
 		unlinkat(stage, tmp, S_ISDIR(e->mode) ? AT_REMOVEDIR : 0);
 	return r;
@@ -170,8 +182,8 @@ int hsm_stub_create(struct hsm *h, int dirfd, const char *dirpath, const struct 
 	if (r)
 		return r;
 	if (S_ISREG(e->mode))
-		return make_file(dirfd, e->name, home, e, &state);
-	r = make_staged(h, tmp, home, e, &state);
+		return make_file(h, dirfd, dirfd, e->name, home, e, &state);
+	r = make_staged(h, dirfd, tmp, e, &state);
 	if (!r && renameat2(stage, tmp, dirfd, e->name, RENAME_NOREPLACE)) {
 		r = -errno;
 		unlinkat(stage, tmp, S_ISDIR(e->mode) ? AT_REMOVEDIR : 0);
@@ -185,7 +197,7 @@ int hsm_stub_stage(struct hsm *h, int dirfd, const char *dirpath, const struct h
 	struct hsm_state state;
 	int r = begin_state(h, dirpath, e, &state);
 
-	return r ? r : make_staged(h, tmp, dirfd, e, &state);
+	return r ? r : make_staged(h, dirfd, tmp, e, &state);
 }
 
 /* The numbers of inodes in other allocation groups differ in their highest bits. */
