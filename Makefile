@@ -40,6 +40,7 @@ KILL_SUIDGID := $(shell printf '$(probe_kill)' | $(CC) -DFUSE_USE_VERSION=314 -D
     $(call fuse_pkg,--cflags) -fsyntax-only -x c - 2>/dev/null && echo -DHSM_HAVE_KILL_SUIDGID)
 LIBS_HSM     = $(call pkg,--libs,libcurl jansson gumbo)
 LIBS_FUSE    = $(call fuse_pkg,--libs) $(call pkg,--libs,liburing)
+LIBS_FAN     = $(call pkg,--libs,libsystemd)
 LIBS_HARNESS = $(call pkg,--libs,jansson inih libxxhash) -lm
 LIBS_hsmgen  = $(call pkg,--libs,libarchive libxxhash)
 LIBS_TEST    = $(call pkg,--libs,cmocka libmicrohttpd)
@@ -120,7 +121,7 @@ endef
 $(BIN)/fuse_hsm: $(call objs,fuse_hsm) $(B)/libhsm.a
 	$(call link,$(LIBS_FUSE) $(LIBS_HSM))
 $(BIN)/fan_hsm: $(call objs,fan_hsm) $(B)/libhsm.a
-	$(call link,$(LIBS_HSM))
+	$(call link,$(LIBS_HSM) $(LIBS_FAN))
 $(BIN)/hsmctl: $(call objs,hsmctl) $(B)/libhsm.a
 	$(call link,$(LIBS_HSM))
 $(BIN)/hsmbench: $(B)/obj/harness/main.o $(B)/libbench.a
@@ -129,11 +130,14 @@ $(BIN)/hsmgen: $(call objs,workloads/gen)
 $(GENS): $(BIN)/%: $(B)/obj/workloads/%.o
 	$(call link,$(LIBS_$*) -lm)
 $(UNITS): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libhsm.a $(B)/libbench.a
-	$(call link,$(if $(findstring test_fuse_,$@),$(LIBS_FUSE)) $(LIBS_HSM) $(LIBS_HARNESS) $(LIBS_TEST))
+	$(call link,$(if $(findstring test_fuse_,$@),$(LIBS_FUSE)) $(if $(findstring test_fan_,$@),$(LIBS_FAN)) \
+	    $(LIBS_HSM) $(LIBS_HARNESS) $(LIBS_TEST))
 $(filter $(B)/tests/unit/test_fuse_%,$(UNITS)): $(filter-out %/main.o,$(call objs,fuse_hsm))
+$(filter $(B)/tests/unit/test_fan_%,$(UNITS)): $(filter-out %/main.o,$(call objs,fan_hsm))
 $(B)/tests/tools/posixcheck: $(call objs,tests/tools/posix)
+$(B)/tests/tools/pathcheck: $(call objs,tests/tools/pathcheck)
 $(TOOLS): $(B)/tests/tools/%: $(B)/obj/tests/tools/%.o
-	$(call link,$(LIBS_TEST) $(call pkg,--libs,libcurl))
+	$(call link,$(LIBS_TEST) $(call pkg,--libs,libcurl) $(if $(filter %/pathcheck,$@),$(call pkg,--libs,liburing)))
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)sh tests/install.sh install '$(DESTDIR)$(PREFIX)' $(B)

@@ -3,9 +3,11 @@
  * The registry of unanswered events. Owns event descriptors from fan_hsm_event_begin() until
  * they are closed. Does not know what an event is about.
  *
- * The state of a slot changes PENDING -> FREE by an exchange, so of several threads that want
- * to answer (the core's callback, the end of the daemon) exactly one does. The slot is free before
- * the descriptor is closed, so the number cannot come back while the slot is in use.
+ * The state of a slot changes PENDING -> ANSWERING by an exchange, so of several threads that
+ * want to answer (the core's callback, the end of the daemon) exactly one does. The slot is free
+ * before the descriptor is closed, so the number cannot come back while the slot is in use, and
+ * after the answer is written, so that a process that dies in between leaves a trace: an answer
+ * given twice is refused by the kernel and harms nobody, one not given hangs a reader.
  */
 #include "fan_hsm/answer.h"
 
@@ -13,30 +15,24 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/uio.h>
 
+#include "fan_hsm/crowd.h"
 #include "fan_hsm/fanotify_compat.h"
+#include "fan_hsm/recover.h"
 #include "hsm/err.h"
 #include "hsm/stats.h"
 #include "hsm/util.h"
 
 /*
- * Shares of the descriptors: events that wait, events of one read(2) that were not looked at
- * yet. The core takes up to a quarter for active files; the rest is its connections.
+ * Shares of the descriptors: five eighths for events that wait, less what the daemon needs for
+ * itself (connections, directories it lists); an eighth for events that were read and not looked at
+ * yet, in all threads together; a quarter is the core's, for active files. An event that finds no
+ * descriptor is denied by the kernel, and with EPERM.
  */
-#define DESCRIPTORS_MAX (1u << 20)
-#define ROOM(limit)	((limit) / 8 * 5)
-#define BATCH(limit)	((limit) / 16)
-
-enum { SLOT_FREE, SLOT_PENDING };
-
-struct fan_hsm_event {
-	struct fan_hsm_answers *answers;
-	uint64_t begin_ns;
-	int group;
-	_Atomic uint8_t state;
-	uint8_t op;
-};
+#define OWN	     64u
+#define ROOM(limit)  (HSM_MAX((limit) / 8 * 5, OWN + 1) - OWN)
+#define BATCH(limit) ((limit) / 8)
 
 static const struct {
 	int err;
@@ -62,7 +58,7 @@ static const char *const op_names[FAN_HSM_OP_COUNT] = {
 };
 
 struct fan_hsm_answers {
-	unsigned int limit; /* slots; descriptors are below */
+	struct fan_hsm_shared *shared;
 	_Atomic unsigned int pending;
 	_Atomic uint64_t allowed;
 	_Atomic uint64_t denied[HSM_ARRAY_SIZE(denials)];
@@ -70,7 +66,6 @@ struct fan_hsm_answers {
 	_Atomic uint64_t vanished; /* ENOENT: the kernel no longer knew the event */
 	_Atomic uint64_t failed; /* not even that: see the log */
 	struct hsm_optable *ops;
-	struct fan_hsm_event slot[];
 };
 
 static void count_one(_Atomic uint64_t *counter)
@@ -78,33 +73,18 @@ static void count_one(_Atomic uint64_t *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* One descriptor per waiting event: take all the hard limit gives. */
-static unsigned int descriptor_limit(void)
+int fan_hsm_answers_new(struct fan_hsm_shared *shared, struct fan_hsm_answers **ret_answers)
 {
-	struct rlimit lim;
+	struct fan_hsm_answers *a = calloc(1, sizeof(*a));
+	int r = -ENOMEM;
 
-	if (getrlimit(RLIMIT_NOFILE, &lim))
-		return 1024;
-	lim.rlim_cur = HSM_MIN(lim.rlim_max, DESCRIPTORS_MAX);
-	if (setrlimit(RLIMIT_NOFILE, &lim) && getrlimit(RLIMIT_NOFILE, &lim))
-		return 1024;
-	return (unsigned int)HSM_MIN(lim.rlim_cur, DESCRIPTORS_MAX);
-}
-
-int fan_hsm_answers_new(struct fan_hsm_answers **ret_answers)
-{
-	unsigned int limit = descriptor_limit();
-	struct fan_hsm_answers *a = calloc(1, sizeof(*a) + limit * sizeof(a->slot[0]));
-	int r;
-
-	if (!a)
-		return hsm_err(ENOMEM, "no memory for %u events", limit);
-	r = hsm_optable_new(op_names, FAN_HSM_OP_COUNT, &a->ops);
+	if (a)
+		r = hsm_optable_new(op_names, FAN_HSM_OP_COUNT, &a->ops);
 	if (r) {
 		free(a);
 		return hsm_err(-r, "no memory for statistics");
 	}
-	a->limit = limit;
+	a->shared = shared;
 	*ret_answers = a;
 	return 0;
 }
@@ -117,26 +97,38 @@ void fan_hsm_answers_free(struct fan_hsm_answers *a)
 	free(a);
 }
 
+void fan_hsm_event_take(
+	struct fan_hsm_answers *a, int group, const struct fanotify_event_metadata *m)
+{
+	if (m->fd >= 0 && (uint32_t)m->fd < a->shared->limit && (m->mask & FAN_HSM_PERMISSION))
+		fan_hsm_slot_take(a->shared, fan_hsm_group_index(a->shared, group), m);
+}
+
 struct fan_hsm_event *fan_hsm_event_begin(
 	struct fan_hsm_answers *a, int group, int fd, uint64_t begin_ns)
 {
-	struct fan_hsm_event *e = &a->slot[fd];
+	struct fan_hsm_event *e = &a->shared->slot[fd];
 
 	/* The kernel hands the number out again only after the last owner's close(2). */
-	if (atomic_load_explicit(&e->state, memory_order_acquire) != SLOT_FREE)
+	if (atomic_load_explicit(&e->state, memory_order_acquire) >= FAN_HSM_SLOT_PENDING)
 		hsm_log(HSM_LOG_ERROR, "descriptor %d has two unanswered events", fd);
 	e->answers = a;
 	e->begin_ns = begin_ns;
-	e->group = group;
+	e->group = fan_hsm_group_index(a->shared, group);
 	e->op = FAN_HSM_OP_FILE_NOWAIT;
 	atomic_fetch_add(&a->pending, 1);
-	atomic_store_explicit(&e->state, SLOT_PENDING, memory_order_release);
+	atomic_store_explicit(&e->state, FAN_HSM_SLOT_PENDING, memory_order_release);
 	return e;
 }
 
 int fan_hsm_event_fd(const struct fan_hsm_event *e)
 {
-	return (int)(e - e->answers->slot);
+	return (int)(e - e->answers->shared->slot);
+}
+
+unsigned int fan_hsm_event_pending(const struct fan_hsm_event *e)
+{
+	return fan_hsm_answers_pending(e->answers);
 }
 
 void fan_hsm_event_set_op(struct fan_hsm_event *e, enum fan_hsm_op op)
@@ -159,17 +151,6 @@ static uint32_t response_of(struct fan_hsm_answers *a, int err)
 	return FAN_DENY_ERRNO(denials[i].err);
 }
 
-static int send_response(int group, int fd, uint32_t response)
-{
-	struct fanotify_response r = {.fd = fd, .response = response};
-	ssize_t n;
-
-	do {
-		n = write(group, &r, sizeof(r));
-	} while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(r) ? 0 : n < 0 ? -errno : -EIO;
-}
-
 /* A refused answer would leave the process blocked for ever. */
 static void send_again(struct fan_hsm_answers *a, int group, int fd, uint32_t response, int err)
 {
@@ -178,7 +159,7 @@ static void send_again(struct fan_hsm_answers *a, int group, int fd, uint32_t re
 		return;
 	}
 	hsm_log(HSM_LOG_ERROR, "answer %#x refused (%s), denying", response, strerror(-err));
-	err = send_response(group, fd, FAN_DENY);
+	err = fan_hsm_respond(group, fd, FAN_DENY);
 	if (!err) {
 		count_one(&a->refused);
 		return;
@@ -190,19 +171,77 @@ static void send_again(struct fan_hsm_answers *a, int group, int fd, uint32_t re
 bool fan_hsm_event_answer(struct fan_hsm_event *e, int err)
 {
 	struct fan_hsm_answers *a = e->answers;
-	struct fan_hsm_event copy = {.begin_ns = e->begin_ns, .group = e->group, .op = e->op};
-	int fd = fan_hsm_event_fd(e), r;
+	int fd = fan_hsm_event_fd(e), group = a->shared->group[e->group], op = e->op, r;
+	uint64_t begin_ns = e->begin_ns;
+	uint8_t pending = FAN_HSM_SLOT_PENDING;
 	uint32_t response;
 
-	if (atomic_exchange(&e->state, SLOT_FREE) != SLOT_PENDING)
+	if (!atomic_compare_exchange_strong(&e->state, &pending, FAN_HSM_SLOT_ANSWERING))
 		return false;
 	response = response_of(a, err);
-	r = send_response(copy.group, fd, response);
+	r = fan_hsm_respond(group, fd, response);
 	if (r)
-		send_again(a, copy.group, fd, response, r);
-	hsm_optable_record(a->ops, copy.op, hsm_now_ns() - copy.begin_ns, err);
+		send_again(a, group, fd, response, r);
+	atomic_store_explicit(&e->state, FAN_HSM_SLOT_FREE, memory_order_release);
+	hsm_optable_record(a->ops, op, hsm_now_ns() - begin_ns, err);
 	atomic_fetch_sub(&a->pending, 1);
 	return true;
+}
+
+/*
+ * The kernel takes one answer a write, and writev(2) makes a write of each element; it ends at one
+ * that is refused.
+ */
+static void send_allows(struct fan_hsm_answers *a, int group,
+	const struct fanotify_response *response, unsigned int count)
+{
+	struct iovec iov[FAN_HSM_ALLOW_MAX];
+	unsigned int sent = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		iov[i] = (struct iovec){(void *)&response[i], sizeof(response[i])};
+	while (sent < count) {
+		ssize_t n = writev(group, iov + sent, (int)(count - sent));
+		int err = errno;
+
+		if (n > 0) {
+			sent += (unsigned int)((size_t)n / sizeof(response[0]));
+		} else if (n == 0 || err != EINTR) {
+			send_again(a, group, response[sent].fd, FAN_ALLOW, n ? -err : -EIO);
+			sent++;
+		}
+	}
+}
+
+void fan_hsm_events_allow(struct fan_hsm_event *const *list, unsigned int count)
+{
+	struct fanotify_response response[FAN_HSM_ALLOW_MAX];
+	struct fan_hsm_answers *a = list[0]->answers;
+	int group = a->shared->group[list[0]->group];
+	unsigned int n = 0;
+	uint64_t now_ns;
+
+	for (unsigned int i = 0; i < count; i++) {
+		uint8_t pending = FAN_HSM_SLOT_PENDING;
+
+		if (!atomic_compare_exchange_strong(
+			    &list[i]->state, &pending, FAN_HSM_SLOT_ANSWERING))
+			continue;
+		response[n].fd = fan_hsm_event_fd(list[i]);
+		response[n++].response = response_of(a, 0);
+	}
+	if (!n)
+		return;
+	send_allows(a, group, response, n);
+	now_ns = hsm_now_ns();
+	for (unsigned int i = 0; i < n; i++) {
+		struct fan_hsm_event *e = &a->shared->slot[response[i].fd];
+
+		hsm_optable_record(a->ops, e->op, now_ns - e->begin_ns, 0);
+		atomic_store_explicit(&e->state, FAN_HSM_SLOT_FREE, memory_order_release);
+		fan_hsm_event_end(response[i].fd);
+	}
+	atomic_fetch_sub(&a->pending, n);
 }
 
 void fan_hsm_event_end(int fd)
@@ -214,18 +253,23 @@ void fan_hsm_event_finish(struct fan_hsm_event *e, int err)
 {
 	int fd = fan_hsm_event_fd(e);
 
+	if (fan_hsm_crowd_defer(e, err, fan_hsm_answers_pending(e->answers)))
+		return;
 	if (fan_hsm_event_answer(e, err))
 		fan_hsm_event_end(fd);
 }
 
 unsigned int fan_hsm_answers_fail_all(struct fan_hsm_answers *a, int err)
 {
+	uint32_t high = fan_hsm_slots_high(a->shared);
 	unsigned int failed = 0;
 
-	for (unsigned int fd = 0; fd < a->limit && fan_hsm_answers_pending(a); fd++) {
-		struct fan_hsm_event *e = &a->slot[fd];
+	fan_hsm_crowd_rush();
+	for (uint32_t fd = 0; fd < high && fan_hsm_answers_pending(a); fd++) {
+		struct fan_hsm_event *e = &a->shared->slot[fd];
 
-		if (atomic_load(&e->state) == SLOT_PENDING && fan_hsm_event_answer(e, err))
+		if (atomic_load(&e->state) == FAN_HSM_SLOT_PENDING &&
+			fan_hsm_event_answer(e, err))
 			failed++;
 	}
 	return failed;
@@ -238,12 +282,12 @@ unsigned int fan_hsm_answers_pending(const struct fan_hsm_answers *a)
 
 bool fan_hsm_answers_full(const struct fan_hsm_answers *a)
 {
-	return atomic_load_explicit(&a->pending, memory_order_relaxed) > ROOM(a->limit);
+	return atomic_load_explicit(&a->pending, memory_order_relaxed) > ROOM(a->shared->limit);
 }
 
 unsigned int fan_hsm_answers_batch(const struct fan_hsm_answers *a)
 {
-	return HSM_MAX(BATCH(a->limit), 1u);
+	return HSM_MAX(BATCH(a->shared->limit), 1u);
 }
 
 static json_t *number(const _Atomic uint64_t *counter)
@@ -266,5 +310,5 @@ void fan_hsm_answers_status(struct fan_hsm_answers *a, json_t *into)
 	json_object_set_new(into, "events", hsm_optable_json(a->ops));
 	json_object_set_new(into, "answers", answers);
 	json_object_set_new(into, "pending", json_integer(fan_hsm_answers_pending(a)));
-	json_object_set_new(into, "pending_max", json_integer(ROOM(a->limit)));
+	json_object_set_new(into, "pending_max", json_integer(ROOM(a->shared->limit)));
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two fanotify groups and every mark in them. Why two: a mark with FAN_PRE_ACCESS takes no
+ * The three fanotify groups and the calls that mark. Why three: a mark with FAN_PRE_ACCESS takes no
  * directory permission bits (EEXIST), and the directory bits must sit on inodes, since
- * on a file system they would make every regular file pay on every open.
+ * on a file system they would make every regular file pay on every open. What was changed is told
+ * by file handle: with descriptors, a write to a FIFO on the watched file system would make the
+ * kernel open it for the reader of the group, who would wait there for ever.
  */
 #include "fan_hsm/group.h"
 
@@ -15,19 +17,24 @@
 
 /*
  * Without UNLIMITED_QUEUE a full queue allows, that is: readers get zeros. Blocking reads: one
- * system call less per event than poll(2) + read(2).
+ * system call less per event than poll(2) + read(2). Thread ids: see caller.h.
  */
 #define GROUP_FLAGS                                                                        \
 	(FAN_CLASS_PRE_CONTENT | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | FAN_CLOEXEC | \
-		FAN_REPORT_FD_ERROR)
+		FAN_REPORT_FD_ERROR | FAN_REPORT_TID)
 
 /*
  * Read-only descriptors can be opened for running programs and on read-only mounts; the core
- * writes through its own mount.
+ * writes through its own mount. Without O_NONBLOCK, a file that its reader holds a write lease of
+ * would stop read(2) of the group, and with it everybody, for fs.lease-break-time (45 s).
  */
-#define EVENT_FLAGS (O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME)
+#define EVENT_FLAGS (O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME | O_NONBLOCK)
 
 #define DIR_EVENTS (FAN_OPEN_PERM | FAN_ONDIR)
+
+#define CHANGE_FLAGS                                                                    \
+	(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | \
+		FAN_CLOEXEC)
 
 static void count_one(_Atomic uint64_t *counter)
 {
@@ -68,31 +75,46 @@ static int mark_error(int err, const char *where)
 	}
 }
 
-/* FAN_PRE_ACCESS on a directory alone is accepted and raises nothing. */
-static int prove(int group, const char *cache)
+/* On a directory alone, and not for the files in it, it is accepted and raises nothing. */
+static int prove(const struct fan_hsm *fan, const char *cache)
 {
+	uint64_t events = fan_hsm_data_event(fan);
+	int group = fan->data_group;
 	auto_fd int fd = open(cache, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return hsm_err(errno, "cache %s: %s; create the directory first", cache,
 			strerror(errno));
-	if (fanotify_mark(group, FAN_MARK_ADD, FAN_PRE_ACCESS, fd, "."))
+	if (fanotify_mark(group, FAN_MARK_ADD, events, fd, "."))
 		return mark_error(errno, cache);
-	if (fanotify_mark(group, FAN_MARK_REMOVE, FAN_PRE_ACCESS, fd, "."))
+	if (fanotify_mark(group, FAN_MARK_REMOVE, events, fd, "."))
 		return mark_error(errno, cache);
 	return 0;
+}
+
+/* What FAN_REPORT_FD_ERROR is for, an older kernel answers by itself, and does not tell. */
+static int open_group(const struct fan_hsm *fan)
+{
+	int fd = fanotify_init(GROUP_FLAGS, EVENT_FLAGS);
+
+	if (fd < 0 && errno == EINVAL && fan->own->events == FAN_HSM_ACCESS_PERM)
+		fd = fanotify_init(
+			GROUP_FLAGS & ~(unsigned int)FAN_REPORT_FD_ERROR, EVENT_FLAGS);
+	return fd;
 }
 
 int fan_hsm_groups_open(struct fan_hsm *fan, const char *cache)
 {
 	int r;
 
-	fan->dir_group = -1;
-	fan->data_group = fanotify_init(GROUP_FLAGS, EVENT_FLAGS);
+	fan->dir_group = fan->change_group = -1;
+	fan->data_group = open_group(fan);
 	if (fan->data_group < 0)
 		return group_error(errno);
-	fan->dir_group = fanotify_init(GROUP_FLAGS, EVENT_FLAGS);
-	r = fan->dir_group < 0 ? group_error(errno) : prove(fan->data_group, cache);
+	fan->dir_group = open_group(fan);
+	if (fan->dir_group >= 0)
+		fan->change_group = fanotify_init(CHANGE_FLAGS, EVENT_FLAGS);
+	r = fan->change_group < 0 ? group_error(errno) : prove(fan, cache);
 	if (r)
 		fan_hsm_groups_close(fan);
 	return r;
@@ -102,7 +124,8 @@ void fan_hsm_groups_close(struct fan_hsm *fan)
 {
 	hsm_util_close_fd(&fan->data_group);
 	hsm_util_close_fd(&fan->dir_group);
-	fan->data_group = fan->dir_group = -1;
+	hsm_util_close_fd(&fan->change_group);
+	fan->data_group = fan->dir_group = fan->change_group = -1;
 }
 
 void fan_hsm_groups_nonblock(struct fan_hsm *fan)
@@ -111,64 +134,100 @@ void fan_hsm_groups_nonblock(struct fan_hsm *fan)
 	fcntl(fan->dir_group, F_SETFL, O_NONBLOCK);
 }
 
-int fan_hsm_mark_fs(struct fan_hsm *fan, int mount_fd)
+int fan_hsm_mark_private(struct fan_hsm *fan, int mount_fd)
 {
 	unsigned int ignore = FAN_MARK_ADD | FAN_MARK_MOUNT | FAN_MARK_IGNORE_SURV;
 
-	if (fanotify_mark(fan->data_group, ignore, FAN_PRE_ACCESS, mount_fd, ".") ||
-		fanotify_mark(fan->dir_group, ignore, DIR_EVENTS, mount_fd, "."))
+	if (fanotify_mark(fan->data_group, ignore, fan_hsm_data_event(fan), mount_fd, ".") ||
+		fanotify_mark(fan->dir_group, ignore, DIR_EVENTS, mount_fd, ".") ||
+		fanotify_mark(fan->change_group, ignore, FAN_HSM_CHANGES, mount_fd, "."))
 		return mark_error(errno, "the daemon's own mount");
-	if (fanotify_mark(fan->data_group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_PRE_ACCESS,
-		    mount_fd, "."))
+	return 0;
+}
+
+int fan_hsm_mark_all(struct fan_hsm *fan, unsigned int flag, int fd)
+{
+	flag |= FAN_MARK_ADD;
+	if (fanotify_mark(fan->data_group, flag, fan_hsm_data_event(fan), fd, ".") ||
+		fanotify_mark(fan->change_group, flag, FAN_HSM_CHANGES, fd, "."))
 		return mark_error(errno, "the cache");
 	return 0;
 }
 
 #define IGNORE_FILE (FAN_MARK_IGNORE_SURV | FAN_MARK_EVICTABLE)
 
-void fan_hsm_mark_ignore(struct fan_hsm *fan, int fd)
+/* What to mark in which groups; 0: nothing. */
+static const struct {
+	bool names, data, changes;
+	unsigned int flags;
+	uint64_t also;
+} kinds[] = {
+	[FAN_HSM_MARK_NAMES] = {.names = true},
+	[FAN_HSM_MARK_PARENT] = {.data = true, .changes = true, .also = FAN_EVENT_ON_CHILD},
+	[FAN_HSM_MARK_FILE] = {.data = true, .changes = true},
+	[FAN_HSM_MARK_IGNORE] = {.data = true, .flags = IGNORE_FILE},
+	[FAN_HSM_MARK_IGNORE_CHANGES] = {.changes = true, .flags = IGNORE_FILE},
+};
+
+static int change(struct fan_hsm *fan, unsigned int flags, enum fan_hsm_mark what, int fd,
+	const char *name)
 {
-	if (!fanotify_mark(
-		    fan->data_group, FAN_MARK_ADD | IGNORE_FILE, FAN_PRE_ACCESS, fd, NULL)) {
-		count_one(&fan->count.ignore_set);
-		return;
-	}
-	/* Only speed is lost: the core keeps answering for the inode. */
-	count_one(&fan->count.mark_errors);
-	hsm_log(HSM_LOG_DEBUG, "ignore mark on a complete file: %s", strerror(errno));
+	uint64_t also = kinds[what].also;
+	int r = 0;
+
+	flags |= kinds[what].flags | (name ? FAN_MARK_DONT_FOLLOW : 0);
+	if (kinds[what].names && fanotify_mark(fan->dir_group, flags, DIR_EVENTS, fd, name))
+		r = -errno;
+	if (kinds[what].data &&
+		fanotify_mark(fan->data_group, flags, fan_hsm_data_event(fan) | also, fd, name))
+		r = -errno;
+	if (kinds[what].changes &&
+		fanotify_mark(fan->change_group, flags, FAN_HSM_CHANGES | also, fd, name) && !r)
+		r = -errno;
+	return r;
 }
 
-void fan_hsm_unmark_ignore(struct fan_hsm *fan, int fd)
+/* What is lost by each, if it fails. */
+static int failed(struct fan_hsm *fan, enum fan_hsm_mark what, int err)
 {
-	fanotify_mark(fan->data_group, FAN_MARK_REMOVE | IGNORE_FILE, FAN_PRE_ACCESS, fd, NULL);
+	static const char *const text[] = {
+		[FAN_HSM_MARK_NAMES] = "mark on a directory without names, which stays empty",
+		[FAN_HSM_MARK_PARENT] = "mark on a directory with missing bytes in its files",
+		[FAN_HSM_MARK_FILE] = "mark on a file with missing bytes",
+		[FAN_HSM_MARK_IGNORE] = "ignore mark on a complete file",
+		[FAN_HSM_MARK_IGNORE_CHANGES] = "ignore mark on a changed file",
+	};
+
+	if (err == -ENOENT)
+		return err;
+	count_one(&fan->count.mark_errors);
+	/* The core keeps answering for an inode without its ignore mark: only speed is lost. */
+	hsm_log(what >= FAN_HSM_MARK_IGNORE ? HSM_LOG_DEBUG : HSM_LOG_ERROR, "%s: %s",
+		text[what], strerror(-err));
+	return err;
 }
 
-int fan_hsm_mark_dir(struct fan_hsm *fan, int dirfd)
+int fan_hsm_mark_again(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name)
 {
-	int err;
+	int r = change(fan, FAN_MARK_ADD, what, fd, name);
 
-	if (!fanotify_mark(fan->dir_group, FAN_MARK_ADD, DIR_EVENTS, dirfd, ".")) {
-		count_one(&fan->count.dir_set);
-		return 0;
-	}
-	err = errno;
-	count_one(&fan->count.mark_errors);
-	hsm_log(HSM_LOG_ERROR,
-		"mark on a directory without names: %s; it stays empty until "
-		"fan_hsm is started again",
-		strerror(err));
-	return -err;
+	return r ? failed(fan, what, r) : 0;
 }
 
-void fan_hsm_unmark_dir(struct fan_hsm *fan, int dirfd)
+int fan_hsm_mark(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name)
 {
-	if (!fanotify_mark(fan->dir_group, FAN_MARK_REMOVE, DIR_EVENTS, dirfd, ".")) {
-		count_one(&fan->count.dir_removed);
-		return;
-	}
-	/* ENOENT: two events of one directory both found it complete, or it was never marked. */
-	if (errno == ENOENT)
-		return;
-	count_one(&fan->count.mark_errors);
-	hsm_log(HSM_LOG_WARN, "removing the mark of a complete directory: %s", strerror(errno));
+	int r = fan_hsm_mark_again(fan, what, fd, name);
+
+	if (!r)
+		count_one(&fan->count.set[what]);
+	return r;
+}
+
+int fan_hsm_unmark(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name)
+{
+	int r = change(fan, FAN_MARK_REMOVE, what, fd, name);
+
+	if (!r)
+		count_one(&fan->count.removed[what]);
+	return r ? failed(fan, what, r) : 0;
 }

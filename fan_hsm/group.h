@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #ifndef FAN_HSM_GROUP_H
 #define FAN_HSM_GROUP_H
-/* The two fanotify groups and every mark. Directory descriptors may be O_PATH, files may not. */
+/* The three fanotify groups, and marks as the kernel has them. What is marked when: marks.h. */
 #include "fan_hsm/fan_hsm.h"
+#include "fan_hsm/fanotify_compat.h"
 
 /*
- * Opens both groups and proves on the directory @cache that the kernel and the file system know
+ * What tells that a user changed a file. A store to a mapping raises no FAN_MODIFY; but the file was
+ * open for writing, until it was unmapped.
+ */
+#define FAN_HSM_CHANGES (FAN_MODIFY | FAN_CLOSE_WRITE)
+
+/*
+ * Opens the groups and proves on the directory @cache that the kernel and the file system know
  * pre-content events. Leaves no mark behind. -EPERM (no CAP_SYS_ADMIN),
  * -EINVAL (kernel before 6.14), -EOPNOTSUPP (file system), ... with text.
  */
@@ -14,24 +21,38 @@ int fan_hsm_groups_open(struct fan_hsm *fan, const char *cache);
 /* Marks vanish; every event that is still unanswered is allowed by the kernel. */
 void fan_hsm_groups_close(struct fan_hsm *fan);
 
-/* Makes reads of both groups return -EAGAIN instead of waiting. */
+/* Makes reads of the groups that ask return -EAGAIN instead of waiting. */
 void fan_hsm_groups_nonblock(struct fan_hsm *fan);
 
-/*
- * Mark scheme fs: keeps the mount of @mount_fd (the core's private clone) out of both groups,
- * then watches the whole file system. 0 or negative errno + text.
- */
-int fan_hsm_mark_fs(struct fan_hsm *fan, int mount_fd);
+/* The event that asks before data of a file is used: that of --events. */
+static inline uint64_t fan_hsm_data_event(const struct fan_hsm *fan)
+{
+	return fan->own->events == FAN_HSM_ACCESS_PERM ? FAN_ACCESS_PERM : FAN_PRE_ACCESS;
+}
 
 /*
- * No more events for this inode until the kernel drops it from memory. @fd: any but O_PATH. Also
- * silences descriptors that are already open.
+ * Keeps the mount of @mount_fd out of all groups: the core's private clone. 0 or negative errno +
+ * text.
  */
-void fan_hsm_mark_ignore(struct fan_hsm *fan, int fd);
-void fan_hsm_unmark_ignore(struct fan_hsm *fan, int fd);
+int fan_hsm_mark_private(struct fan_hsm *fan, int mount_fd);
 
-/* Asks on every opendir(3) of the directory, until removed. 0 or negative errno (logged). */
-int fan_hsm_mark_dir(struct fan_hsm *fan, int dirfd);
-void fan_hsm_unmark_dir(struct fan_hsm *fan, int dirfd);
+/*
+ * Watches the file system (@flag FAN_MARK_FILESYSTEM) or the mount (FAN_MARK_MOUNT) that @fd is on,
+ * for data and changes. 0 or negative errno + text.
+ */
+int fan_hsm_mark_all(struct fan_hsm *fan, unsigned int flag, int fd);
+
+/*
+ * A mark on @fd (@name NULL; not O_PATH), or on @name in the directory @fd (which may be O_PATH). 0 or
+ * negative errno, counted and logged, but for -ENOENT. FAN_HSM_MARK_IGNORE on a file that has
+ * FAN_HSM_MARK_FILE is -EEXIST, and the reverse.
+ */
+int fan_hsm_mark(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name);
+
+/* The same for one that may be there already: not counted. */
+int fan_hsm_mark_again(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name);
+
+/* 0; -ENOENT: there was none. */
+int fan_hsm_unmark(struct fan_hsm *fan, enum fan_hsm_mark what, int fd, const char *name);
 
 #endif

@@ -41,3 +41,9 @@ void fan_hsm_log_open(bool foreground, unsigned int verbose)
 	}
 	hsm_log_to(fan_hsm_log, (enum hsm_log_level)HSM_MIN(level, HSM_LOG_DEBUG));
 }
+
+void fan_hsm_log_close(void)
+{
+	if (!to_stderr)
+		closelog();
+}

@@ -11,6 +11,9 @@
  */
 void fan_hsm_log_open(bool foreground, unsigned int verbose);
 
+/* Gives up the descriptor for messages, until _open. */
+void fan_hsm_log_close(void);
+
 /* hsm_log_fn; texts of any length. */
 void fan_hsm_log(enum hsm_log_level level, const char *text);
 

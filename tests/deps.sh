@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Installs the Debian packages that are missing: deps.sh [build|lint]. With all of them there
+# Installs the Debian packages that are missing: deps.sh [build|lint|figures]. With all of them there
 # nothing is asked of the network, so an offline machine can build again.
 set -eu
 
 build="gcc make pkg-config libfuse3-dev fuse3 libcurl4-openssl-dev libgumbo-dev libjansson-dev
 libinih-dev libxxhash-dev libarchive-dev libcmocka-dev libmicrohttpd-dev nginx-light fio gnuplot-nox xfsprogs
 btrfs-progs e2fsprogs zip unzip xz-utils attr jq curl git sqlite3 openssl python3
-procps linux-source-6.1 liburing-dev libnuma-dev meson ninja-build dpkg-dev"
+procps file binutils rsync acl xfsdump linux-source-6.1 liburing-dev libsystemd-dev libnuma-dev meson ninja-build dpkg-dev"
 lint="clang-format shellcheck"
+figures="httpdirfs rclone" # what the figures are compared with
 
 say() {
 	echo "deps: $*" >&2
@@ -66,8 +67,9 @@ install_packages() {
 case ${1:-build} in
 build) want=$build ;;
 lint) want="$build $lint" ;;
+figures) want="$build $figures" ;;
 *)
-	say "usage: deps.sh [build|lint]"
+	say "usage: deps.sh [build|lint|figures]"
 	exit 2
 	;;
 esac

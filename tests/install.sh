@@ -35,8 +35,15 @@ programs() {
 	done
 }
 
+units() {
+	for f in "$top"/*/*.service; do
+		echo "644 $f lib/systemd/system/${f##*/}"
+	done
+}
+
 list() {
 	programs
+	units
 	data harness/engines harness/engines
 	data results/schema schema
 	data workloads workloads
@@ -47,7 +54,13 @@ list() {
 do_install() {
 	list | while read -r mode from to; do
 		install -D -m "$mode" "$from" "$prefix/$to"
+		case $to in *.service) name_prefix "$prefix/$to" ;; esac
 	done
+}
+
+# Where the programs are once the staging directory DESTDIR is what it is for.
+name_prefix() {
+	sed -i "s|@PREFIX@|${prefix#"${DESTDIR:-}"}|" "$1"
 }
 
 # Directories that only we use go too, the deepest first; shared ones stay.

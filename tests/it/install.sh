@@ -20,9 +20,20 @@ installed() {
 	for p in harness/engines schema workloads plots; do
 		compgen -G "root/usr/share/hsmbench/$p/*" >/dev/null || it_fail "no $p"
 	done
+	unit=root/usr/lib/systemd/system/fan_hsm@.service
+	grep -q "^ExecStart=$CASE/root/usr/bin/fan_hsm -f " "$unit" || it_fail "no unit, or a false one"
+	it_unit_is_good "$unit"
 	it_equal "$(find root -name '*.[cho]' | wc -l)" 0 "sources installed"
 	(cd / && timeout 20 "$CASE/root/usr/bin/hsmbench" list) | grep -q fan-fs ||
 		it_fail "the installed hsmbench does not find its data"
+}
+
+# As systemd reads it, if it is here; the manager need not run.
+it_unit_is_good() {
+	command -v systemd-analyze >/dev/null || return 0
+	cp "$1" fan_hsm@x.service
+	systemd-analyze verify --man=no ./fan_hsm@x.service 2>&1 | grep "fan_hsm@" && it_fail "bad unit"
+	return 0
 }
 
 uninstalled() {
