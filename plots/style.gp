@@ -3,8 +3,8 @@
 # Colours: Okabe and Ito, safe for the colour-blind; cool for FUSE, warm for fanotify, grey for
 # the file system itself. A new engine gets a line here, or else one of the spare colours.
 
-known   = "native fuse-default fan-fs fuse-base fuse-opt fuse-pt fuse-uring fuse-pt-uring fan-inode fan-mount fan-dir"
-colours = "#8c8c8c #0072b2 #d55e00 #88ccee #56b4e9 #009e73 #332288 #44aa99 #e69f00 #cc79a7 #882255"
+known   = "native fuse-default fan-fs fuse-base fuse-opt fuse-pt fuse-uring fuse-pt-uring fan-inode fan-mount fan-dir fan-perm"
+colours = "#8c8c8c #0072b2 #d55e00 #88ccee #56b4e9 #009e73 #332288 #44aa99 #e69f00 #cc79a7 #882255 #ddcc77"
 spare   = "#999933 #aa4499 #000000 #661100 #6699cc #888888"
 
 place(list, n) = sum [i = 1:words(list)] (word(list, i) eq n ? i : 0)

@@ -5,9 +5,11 @@
 #
 #   B             the build directory (build)
 #   HSM_MATRIX    what an integration script runs on, "fuse:xfs fan:xfs"; without it each
-#                 script on xfs with both front-ends, and those that say "# FS: ..." there too.
+#                 script on xfs with both front-ends, those that say "# FS: ..." there too, and
+#                 those that say "# FS-FAN: ..." there with fan_hsm only.
 #                 Scripts that say "# FRONT-END: fuse" mean nothing to the other one
 #   HSM_CASES     only the case of this name
+#   HSM_FAN_OPTIONS  options for every fan_hsm, "--marks dir"
 #   HSM_LIMIT     seconds a script may take (300)
 #   HSM_JOBS      scripts at a time (number of processors)
 #
@@ -220,12 +222,15 @@ matrix_of() {
 	for fs in xfs $(sed -n 's/^# FS: //p' "$1"); do
 		echo "fuse:$fs fan:$fs"
 	done
+	for fs in $(sed -n 's/^# FS-FAN: //p' "$1"); do
+		echo "fan:$fs"
+	done
 }
 
 list_scripts() {
 	for script in "$top"/tests/it/*.sh; do
 		name=$(basename "$script" .sh)
-		[ "$name" != lib ] || continue
+		case $name in lib | lib_*) continue ;; esac
 		wanted "$name" "$@" || continue
 		only=$(sed -n 's/^# FRONT-END: //p' "$script")
 		for cell in $(matrix_of "$script"); do

@@ -267,25 +267,11 @@ killed() {
 	it_hsmctl verify "$CACHE"
 }
 
-refuses() {
-	local rc=0
-
-	it_start "$ORIGIN"
-	it_walk
-	it_hsmctl evict "$CACHE" . 2>err || rc=$?
-	[ $rc != 1 ] || grep -q "cannot evict yet" err || it_fail "refused without the reason"
-	[ $rc != 1 ] || it_skip "fan_hsm cannot evict yet"
-}
-
 mkdir -p "$ORIGIN"
 for ((i = 0; i < FILES; i++)); do
 	it_random "$ORIGIN/f$i" 65536
 done
 it_random "$ORIGIN/big" 16777216
-it_case "refused where it would be wrong" refuses
-if [ "$HSM_FRONTEND" = fan ]; then
-	it_end
-fi
 it_case "a tree" tree
 it_case "one file" one_file
 it_case "on an idle cache" idle
@@ -296,6 +282,6 @@ it_case "between watermarks" watermarks
 it_case "between watermarks of the file system" percent
 it_case "watermarks that make no sense" bad_options
 it_case "readers at the same time" hammered
-it_case "readers at the same time, passthrough" hammered_passthrough
+it_case_on fuse "readers at the same time, passthrough" hammered_passthrough
 it_case "kill -9 in an eviction" killed
 it_end

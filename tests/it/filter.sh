@@ -85,6 +85,48 @@ changed() {
 	it_equal "$(names)" "a a/keep a/old a/old/x a/old/y a/tmp b.c big.iso tmp " "names"
 }
 
+# Under a filesystem mark all files raise events, also those that are no objects: they are answered at once,
+# and once. What is left out and made by users in its place is theirs.
+outside() {
+	it_origin "$ORIGIN"
+	it_start --marks "$1" --exclude '*.iso' --subtree a "$URL"
+	it_walk
+	it_random "$FS/outside.$1" 500000
+	cp "$FS/outside.$1" "$CASE/copy"
+	mkdir "$TREE/mine"
+	cp "$CASE/copy" "$TREE/mine/big.iso"
+	cp "$CASE/copy" "$TREE/a/big.iso"
+	printf 'not the one of the origin' >"$TREE/b.c"
+	cp -a "$TREE/a/big.iso" "$TREE/a/tmp.iso"
+	for file in "$FS/outside.$1" "$TREE/mine/big.iso" "$TREE/a/big.iso" "$TREE/a/tmp.iso"; do
+		it_same_file "$file" "$CASE/copy"
+		it_same_file "$file" "$CASE/copy"
+		! getfattr -n trusted.hsm "$file" 2>/dev/null || it_fail "$file became an object"
+	done
+	it_equal "$(cat "$TREE/b.c")" "not the one of the origin" "a name outside the subtree"
+	it_equal "$(it_counter bytes_fetched)" 0 "bytes fetched"
+	it_equal "$(it_counter fill_waits)" 0 "fills"
+	it_equal "$(cat "$TREE/a/keep")" a/keep "what is inside"
+	it_hsmctl --json refresh "$CACHE" >totals.json
+	it_equal "$(jq -c '[.conflicts, .removed, .errors]' totals.json)" "[0,0,0]" "totals"
+	it_hsmctl evict "$CACHE" . &>/dev/null
+	it_same_file "$TREE/a/big.iso" "$CASE/copy"
+	it_equal "$(cat "$TREE/a/keep")" a/keep "what is inside, again"
+}
+
+# A file outside is asked about once; from then on reading it raises no event.
+asked_once() {
+	it_start --marks "$1" --subtree a "$ORIGIN"
+	it_random "$FS/once.$1" 1000000
+	cat "$FS/once.$1" >/dev/null
+	it_hsmctl --json status "$CACHE" | jq '[.events[].count] | add' >before
+	for _ in 1 2 3 4 5; do
+		dd if="$FS/once.$1" of=/dev/null bs=4096 status=none
+	done
+	it_hsmctl --json status "$CACHE" | jq '[.events[].count] | add' >after
+	it_at_most $(($(cat after) - $(cat before))) 20 "events of 1000 reads of others' files"
+}
+
 bad_rules() {
 	local rule
 
@@ -112,4 +154,8 @@ it_case "no sizes of what is left out" no_heads
 it_case "a local file of an excluded name" local_file
 it_case "other options later" changed
 it_case "bad rules" bad_rules
+for marks in fs mount dir inode; do
+	it_case_on fan "what is outside is left alone, $marks" outside $marks
+	it_case_on fan "what is outside is asked about once, $marks" asked_once $marks
+done
 it_end

@@ -8,6 +8,7 @@
 #   HSM_FRONTEND  fuse | fan        HSM_BUILD    the build directory
 #   HSM_FS        xfs | ext4 | btrfs  HSM_WORK   private directory (made and removed if unset)
 #   HSM_RESULTS   one line a case goes there instead of to stdout
+#   HSM_FAN_OPTIONS  options for every fan_hsm, "--marks dir", to run a script under another scheme
 #
 # A case is a function run by it_case in a subshell with `set -e`. It has its own directory
 # $CASE (scratch), $CACHE (on the loop file system $FS) and $MNT; processes, mounts and loop
@@ -401,7 +402,8 @@ it_command() {
 		IT_CMD=("$BIN/fuse_hsm" "$@" "$CACHE" "$MNT")
 		TREE=$MNT
 	else
-		IT_CMD=("$BIN/fan_hsm" "$@" "$CACHE")
+		read -r -a IT_CMD <<<"$BIN/fan_hsm ${HSM_FAN_OPTIONS:-}"
+		IT_CMD+=("$@" "$CACHE")
 		TREE=$CACHE/data
 	fi
 }

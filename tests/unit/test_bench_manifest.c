@@ -261,6 +261,30 @@ static void test_catalog(void **state)
 	bench_rmtree(home);
 }
 
+/* Those of the tree: what runs when none is named, and every way fan_hsm can watch. */
+static void test_engines_of_the_tree(void **state)
+{
+	static const struct {
+		const char *engines, *expect;
+	} cases[] = {
+		{NULL, "native fuse-default fan-fs "},
+		{"fan-*", "fan-fs fan-mount fan-dir fan-inode fan-perm "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BENCH_ARRAY_SIZE(cases); i++) {
+		char names[256] = "";
+		struct bench_catalog c;
+
+		assert_int_equal(bench_catalog_load(".", &c), 0);
+		assert_int_equal(bench_catalog_select(&c, NULL, cases[i].engines), 0);
+		for (size_t k = 0; k < c.engines; k++)
+			strcat(strcat(names, c.engine[k]->name), " ");
+		assert_string_equal(names, cases[i].expect);
+		bench_catalog_release(&c);
+	}
+}
+
 static void test_engine(void **state)
 {
 	auto_free char *path = write_manifest("[engine]\nname = e\ntree = ${mnt}\n"
@@ -308,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_engine),
 		cmocka_unit_test(test_engine_choice),
 		cmocka_unit_test(test_catalog),
+		cmocka_unit_test(test_engines_of_the_tree),
 		cmocka_unit_test(test_expand),
 	};
 
