@@ -8,4 +8,6 @@ sh "$dir/figures_cold.sh"
 cold=$?
 sh "$dir/figures_fuse.sh"
 fuse=$?
-[ $warm = 0 ] && [ $cold = 0 ] && [ $fuse = 0 ]
+sh "$dir/figures_fan.sh"
+fan=$?
+[ $warm = 0 ] && [ $cold = 0 ] && [ $fuse = 0 ] && [ $fan = 0 ]

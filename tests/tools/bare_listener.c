@@ -4,15 +4,20 @@
  * reference for the round trip of an event. Like every daemon it has a session of its own: with
  * autogroup scheduling a switch between sessions costs about 1 us more than one inside a session.
  *
- *   bare_listener [-i] PATH     -i: mark the inode, else the file system of PATH
+ *   bare_listener [-i] [-t THREADS] PATH
+ *
+ *   -i  mark the inode, else the file system of PATH
+ *   -t  how many threads read and answer (1)
  *
  * Prints "ready" once marked, and the number of events when it is ended by SIGTERM or SIGINT.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,18 +55,69 @@ static unsigned long answer_batch(int group, const char *batch, ssize_t bytes)
 	return count;
 }
 
+static int group;
+static _Atomic unsigned long total;
+
+static void *listen_on(void *arg)
+{
+	char batch[16384] __attribute__((aligned(8)));
+
+	while (!ended) {
+		ssize_t n = read(group, batch, sizeof(batch));
+
+		if (n > 0)
+			total += answer_batch(group, batch, n);
+		else if (errno != EINTR)
+			exit(fail("read"));
+	}
+	return arg;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: bare_listener [-i] [-t THREADS] PATH\n");
+	return 2;
+}
+
+/* The signal comes to this thread only; the others end with the process. */
+static int serve(long threads)
+{
+	sigset_t set, old;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	for (long i = 1; i < threads; i++) {
+		pthread_t thread;
+
+		errno = pthread_create(&thread, NULL, listen_on, NULL);
+		if (errno)
+			return fail("pthread_create");
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	puts("ready");
+	fflush(stdout);
+	listen_on(NULL);
+	printf("%lu events\n", total);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	bool inode = argc > 1 && !strcmp(argv[1], "-i");
-	char batch[16384] __attribute__((aligned(8)));
 	struct sigaction act = {.sa_handler = end};
-	unsigned long count = 0;
-	int group;
+	unsigned int where = FAN_MARK_FILESYSTEM;
+	long threads = 1;
+	int c;
 
-	if (argc != 2 + inode) {
-		fprintf(stderr, "usage: bare_listener [-i] PATH\n");
-		return 2;
+	while ((c = getopt(argc, argv, "it:")) != -1) {
+		if (c == 'i')
+			where = 0;
+		else if (c != 't' || (threads = strtol(optarg, NULL, 10)) < 1)
+			return usage();
 	}
+	if (argc != optind + 1)
+		return usage();
 	if (setsid() < 0)
 		fprintf(stderr, "bare_listener: no session of its own, events look cheaper\n");
 	sigaction(SIGTERM, &act, NULL);
@@ -71,19 +127,7 @@ int main(int argc, char **argv)
 		O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME);
 	if (group < 0)
 		return fail("fanotify_init");
-	if (fanotify_mark(group, FAN_MARK_ADD | (inode ? 0 : FAN_MARK_FILESYSTEM),
-		    FAN_PRE_ACCESS, AT_FDCWD, argv[1 + inode]))
-		return fail(argv[1 + inode]);
-	puts("ready");
-	fflush(stdout);
-	while (!ended) {
-		ssize_t n = read(group, batch, sizeof(batch));
-
-		if (n > 0)
-			count += answer_batch(group, batch, n);
-		else if (errno != EINTR)
-			return fail("read");
-	}
-	printf("%lu events\n", count);
-	return 0;
+	if (fanotify_mark(group, FAN_MARK_ADD | where, FAN_PRE_ACCESS, AT_FDCWD, argv[optind]))
+		return fail(argv[optind]);
+	return serve(threads);
 }
