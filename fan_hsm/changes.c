@@ -5,7 +5,7 @@
  * open for writing (for stores to mappings), queues a notification, which this thread takes to
  * the core: from then on the inode is marked as changed, whatever its mtime says.
  *
- * The events carry file handles, not descriptors (see group.c), so a truncation is told, too; those
+ * The events carry file handles, not descriptors (see group.c; on a subvolume of btrfs it is the other way round), so a truncation is told, too; those
  * of the core itself, for which a mount-wide ignore mark is not looked at, are known by the pid.
  *
  * The queue is in order. fan_hsm_changes_settle() truncates a file of its own, the sentinel: when that
@@ -38,6 +38,7 @@ struct fan_hsm_changes {
 	_Atomic bool quit;
 	int sentinel;
 	struct hsm_handle sentinel_handle;
+	ino_t sentinel_ino;
 
 	pthread_mutex_t settling; /* one at a time */
 	pthread_mutex_t lock; /* all below */
@@ -158,6 +159,23 @@ static void sentinel_told(struct fan_hsm_changes *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Takes over the descriptor. */
+static void handle_fd(struct fan_hsm_changes *c, const struct fanotify_event_metadata *m)
+{
+	auto_fd int fd = m->fd;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	if (m->pid == c->fan->pid) {
+		if (st.st_ino == c->sentinel_ino)
+			sentinel_told(c);
+		return;
+	}
+	count_one(&c->events);
+	tell(c, fd, m->mask & FAN_MODIFY);
+}
+
 static void handle_event(struct fan_hsm_changes *c, const struct fanotify_event_metadata *m)
 {
 	struct hsm_handle handle;
@@ -165,6 +183,10 @@ static void handle_event(struct fan_hsm_changes *c, const struct fanotify_event_
 
 	if (m->mask & FAN_Q_OVERFLOW && fan_hsm_count_and_log(&c->fan->count.overflows))
 		hsm_log(HSM_LOG_ERROR, "changes of users were lost: only mtimes tell");
+	if (c->fan->changes_by_fd) {
+		handle_fd(c, m);
+		return;
+	}
 	if (!event_handle(m, &handle))
 		return;
 	if (m->pid == c->fan->pid) {
@@ -205,11 +227,19 @@ static void handle_batch(struct fan_hsm_changes *c)
 	atomic_store(&s->changes_done, 0);
 }
 
+static void forget_batch(struct fan_hsm_shared *s)
+{
+	memset(s->changes, 0, sizeof(s->changes));
+	atomic_store(&s->changes_done, 0);
+}
+
 static void *changes_main(void *arg)
 {
 	struct fan_hsm_changes *c = arg;
 	struct fan_hsm_shared *s = c->fan->shared;
 
+	if (c->fan->changes_by_fd)
+		forget_batch(s); /* their descriptors are gone */
 	handle_batch(c); /* of a worker that died */
 	while (!atomic_load(&c->quit) || c->outstanding) {
 		ssize_t n = read(c->fan->change_group, s->changes, sizeof(s->changes));
@@ -246,7 +276,8 @@ static int post(struct fan_hsm_changes *c)
 {
 	c->outstanding = true;
 	c->length = !c->length;
-	if (!ftruncate(c->sentinel, c->length))
+	if (c->fan->changes_by_fd ? pwrite(c->sentinel, "", 1, 0) == 1
+				  : !ftruncate(c->sentinel, c->length))
 		return 0;
 	c->outstanding = false;
 	return -errno;
@@ -289,17 +320,35 @@ void fan_hsm_changes_free(struct fan_hsm *fan)
 	free(c);
 }
 
-/* Without a name, on the private mount; its own mark, because not every scheme covers it. */
-static int make_sentinel(struct fan_hsm_changes *c)
+/* The same file on the users' mount, from which also a change with a descriptor is told. */
+static int see_as_user(struct fan_hsm_changes *c, const char *cache)
 {
-	int mount = hsm_mount_fd(c->fan->h);
+	auto_fd int dir = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir < 0 ? -errno : hsm_handle_open(dir, &c->sentinel_handle, O_RDWR);
+
+	if (fd < 0)
+		return fd;
+	close(c->sentinel);
+	c->sentinel = fd;
+	return 0;
+}
+
+/* Without a name, on the private mount; its own mark, because not every scheme covers it. */
+static int make_sentinel(struct fan_hsm_changes *c, const char *cache)
+{
+	int mount = hsm_mount_fd(c->fan->h), r;
+	struct stat st;
 
 	c->sentinel = openat(mount, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (c->sentinel < 0)
 		return -errno;
 	if (fanotify_mark(c->fan->change_group, FAN_MARK_ADD, FAN_MODIFY, c->sentinel, NULL))
 		return -errno;
-	return hsm_handle_of(c->sentinel, &c->sentinel_handle);
+	if (fstat(c->sentinel, &st))
+		return -errno;
+	c->sentinel_ino = st.st_ino;
+	r = hsm_handle_of(c->sentinel, &c->sentinel_handle);
+	return r || !c->fan->changes_by_fd ? r : see_as_user(c, cache);
 }
 
 static struct fan_hsm_changes *changes_new(struct fan_hsm *fan)
@@ -320,7 +369,7 @@ static struct fan_hsm_changes *changes_new(struct fan_hsm *fan)
 	return c;
 }
 
-int fan_hsm_changes_start(struct fan_hsm *fan)
+int fan_hsm_changes_start(struct fan_hsm *fan, const char *cache)
 {
 	struct fan_hsm_changes *c = changes_new(fan);
 	int r;
@@ -328,7 +377,7 @@ int fan_hsm_changes_start(struct fan_hsm *fan)
 	if (!c)
 		return hsm_err(ENOMEM, "no memory for the changes of users");
 	fan->changes = c;
-	r = make_sentinel(c);
+	r = make_sentinel(c, cache);
 	if (!r)
 		r = -pthread_create(&c->thread, NULL, changes_main, c);
 	if (!r)

@@ -9,8 +9,8 @@
 
 #include "fan_hsm/fan_hsm.h"
 
-/* After hsm_open(); marks may exist already. 0 or negative errno + text. */
-int fan_hsm_changes_start(struct fan_hsm *fan);
+/* After hsm_open(); marks may exist already. @cache: the path users see. 0 or negative errno + text. */
+int fan_hsm_changes_start(struct fan_hsm *fan, const char *cache);
 
 /* Tells the core all that is queued, then ends the thread. Before hsm_close(). */
 void fan_hsm_changes_stop(struct fan_hsm *fan);

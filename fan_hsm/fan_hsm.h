@@ -49,7 +49,8 @@ struct fan_hsm_counters {
 struct fan_hsm_walk {
 	uint64_t directories;
 	uint64_t files; /* whose state was looked at; 0 under schemes that need not know */
-	uint64_t marked; /* directories without names, and what the scheme marks for missing bytes */
+	uint64_t
+		marked; /* directories without names, and what the scheme marks for missing bytes */
 	uint64_t ns;
 };
 
@@ -62,6 +63,7 @@ struct fan_hsm {
 	int data_group; /* FAN_PRE_ACCESS, or FAN_ACCESS_PERM */
 	int dir_group; /* FAN_OPEN_PERM|FAN_ONDIR on directories without their names */
 	int change_group; /* what users changed */
+	bool changes_by_fd; /* told with a descriptor, not a file handle */
 	struct fan_hsm_shared *shared; /* outlives this process */
 	int shared_fd; /* the memfd it is in */
 	struct fan_hsm_answers *answers;

@@ -32,9 +32,7 @@
 
 #define DIR_EVENTS (FAN_OPEN_PERM | FAN_ONDIR)
 
-#define CHANGE_FLAGS                                                                    \
-	(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | \
-		FAN_CLOEXEC)
+#define CHANGE_FLAGS (FAN_CLASS_NOTIF | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | FAN_CLOEXEC)
 
 static void count_one(_Atomic uint64_t *counter)
 {
@@ -103,6 +101,29 @@ static int open_group(const struct fan_hsm *fan)
 	return fd;
 }
 
+/*
+ * By file handle, which tells truncations, too. Where a file system has several file system ids (a
+ * subvolume of btrfs) no mount or file system mark can be had with that (EXDEV): there changes come with
+ * descriptors, and a truncation is seen by the size only.
+ */
+static int open_change_group(struct fan_hsm *fan, const char *cache)
+{
+	unsigned int whole = FAN_MARK_FILESYSTEM;
+	int fd = fanotify_init(CHANGE_FLAGS | FAN_REPORT_FID, EVENT_FLAGS);
+
+	if (fd < 0)
+		return fd;
+	if (!fanotify_mark(fd, FAN_MARK_ADD | whole, FAN_HSM_CHANGES, AT_FDCWD, cache)) {
+		fanotify_mark(fd, FAN_MARK_REMOVE | whole, FAN_HSM_CHANGES, AT_FDCWD, cache);
+		return fd;
+	}
+	if (errno != EXDEV)
+		return fd; /* what is wrong is said better by prove() */
+	close(fd);
+	fan->changes_by_fd = true;
+	return fanotify_init(CHANGE_FLAGS, EVENT_FLAGS);
+}
+
 int fan_hsm_groups_open(struct fan_hsm *fan, const char *cache)
 {
 	int r;
@@ -113,7 +134,7 @@ int fan_hsm_groups_open(struct fan_hsm *fan, const char *cache)
 		return group_error(errno);
 	fan->dir_group = open_group(fan);
 	if (fan->dir_group >= 0)
-		fan->change_group = fanotify_init(CHANGE_FLAGS, EVENT_FLAGS);
+		fan->change_group = open_change_group(fan, cache);
 	r = fan->change_group < 0 ? group_error(errno) : prove(fan, cache);
 	if (r)
 		fan_hsm_groups_close(fan);

@@ -55,6 +55,7 @@ static int open_new(const char *cache)
 	fan.shared->group[0] = fan.data_group;
 	fan.shared->group[1] = fan.dir_group;
 	fan.shared->change_group = fan.change_group;
+	fan.shared->changes_by_fd = fan.changes_by_fd;
 	fan_hsm_takeover_setup(&fan, fan.shared->setup, sizeof(fan.shared->setup));
 	return 0;
 }

@@ -60,6 +60,7 @@ struct fan_hsm_shared {
 	uint64_t cache_id; /* 0: no worker has opened the cache yet */
 	int32_t group[FAN_HSM_GROUPS_MAX]; /* those that ask: descriptors, -1 = none */
 	int32_t change_group; /* the one that tells; nobody waits for it */
+	bool changes_by_fd; /* how */
 	_Atomic int32_t
 		lock; /* descriptor that keeps the cache locked between workers; 0 = none */
 	_Atomic int32_t supervisor, worker, guard; /* process ids, 0 = none */

@@ -137,6 +137,7 @@ int fan_hsm_takeover_adopt(struct fan_hsm *fan, const int *fds, unsigned int cou
 	fan->data_group = s->group[0];
 	fan->dir_group = s->group[1];
 	fan->change_group = s->change_group;
+	fan->changes_by_fd = s->changes_by_fd;
 	fan->shared = s;
 	fan->shared_fd = fds[0];
 	return 1;

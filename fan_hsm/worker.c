@@ -259,7 +259,7 @@ static int mark(struct fan_hsm *fan, const char *cache)
 	int r;
 
 	fan->marks_kept = atomic_load(&fan->shared->marked);
-	r = fan_hsm_changes_start(fan);
+	r = fan_hsm_changes_start(fan, cache);
 	if (!r)
 		r = fan_hsm_marks_start(fan, cache);
 	if (r)
