@@ -6,7 +6,7 @@
 #   B             the build directory (build)
 #   HSM_MATRIX    what an integration script runs on, "fuse:xfs fan:xfs"; without it each
 #                 script on xfs with both front-ends, those that say "# FS: ..." there too, and
-#                 those that say "# FS-FAN: ..." there with fan_hsm only.
+#                 those that say "# FS-FAN: ..." or "# FS-FUSE: ..." there with one only.
 #                 Scripts that say "# FRONT-END: fuse" mean nothing to the other one
 #   HSM_CASES     only the case of this name
 #   HSM_FAN_OPTIONS  options for every fan_hsm, "--marks dir"
@@ -224,6 +224,9 @@ matrix_of() {
 	done
 	for fs in $(sed -n 's/^# FS-FAN: //p' "$1"); do
 		echo "fan:$fs"
+	done
+	for fs in $(sed -n 's/^# FS-FUSE: //p' "$1"); do
+		echo "fuse:$fs"
 	done
 }
 

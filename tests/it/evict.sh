@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# FS: ext4 btrfs
+# FS-FAN: ext4 btrfs
 # Giving cached bytes back: what goes, what stays, in which order, under readers and under kill -9.
 . "$(dirname "$0")/lib.sh"
 it_init

@@ -3,12 +3,12 @@
 # FS-FAN: ext4 btrfs
 # Readers of every kind, openers and writers that hide what they did, against evictions without a pause.
 # No wrong byte, nobody waits for long, nothing a user wrote is given back.
-# HSM_STRESS_SECONDS: how long (20; say HSM_LIMIT, too, for more than 200).
+# HSM_STRESS_SECONDS: how long (10; say HSM_LIMIT, too, for more than 200).
 . "$(dirname "$0")/lib.sh"
 it_init
 
 ORIGIN=$HSM_WORK/origin
-TIME=${HSM_STRESS_SECONDS:-20}
+TIME=${HSM_STRESS_SECONDS:-10}
 
 stress() {
 	local kind i pids=() logs=() end files=0 runs=0

@@ -264,12 +264,15 @@ done
 for i in 1 2 3; do
 	it_random "$ORIGIN/big.$i" 20000000
 done
-it_case_on fan "10,000 readers wait" ten_thousand
-it_case_on fan "the end while 10,000 wait" ends
-it_case_on fan "more readers than descriptors" too_many
-it_case_on fan "a daemon with 256 descriptors" few_descriptors
-it_case_on fan "too few descriptors" no_descriptors
-it_case_on fan "a long queue" long_queue
-it_case_on fan "no fanotify group left" no_groups
+# Descriptors and queues are the same on every file system; space is not.
+if [ "$HSM_FS" = xfs ]; then
+	it_case_on fan "10,000 readers wait" ten_thousand
+	it_case_on fan "the end while 10,000 wait" ends
+	it_case_on fan "more readers than descriptors" too_many
+	it_case_on fan "a daemon with 256 descriptors" few_descriptors
+	it_case_on fan "too few descriptors" no_descriptors
+	it_case_on fan "a long queue" long_queue
+	it_case_on fan "no fanotify group left" no_groups
+fi
 it_case "a full disk" full_disk
 it_end

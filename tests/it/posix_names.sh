@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# FS: ext4 btrfs
+# FS-FUSE: ext4 btrfs
 # Names and attributes as users change them, on objects of the origin: what a directory that nobody
 # listed answers, what stays changed after a fill, a populate and a restart, who owns what.
 . "$(dirname "$0")/lib.sh"
