@@ -182,7 +182,21 @@ void hsm_cache_discard(struct hsm_cache *c);
 int hsm_cache_get_origin(struct hsm_cache *c, const char *spec, char **ret_spec);
 int hsm_cache_set_origin(struct hsm_cache *c, const char *spec);
 
-/* file.c */
+/* load.c */
+/*
+ * An object of the inode behind @fd with one reference, its descriptor open on the private mount, not in the
+ * table. *ret_handle is the inode's. -EBUSY: somebody keeps a lease on it.
+ */
+int hsm_file_new(struct hsm *h, int fd, uint64_t ino, struct hsm_handle *ret_handle,
+	struct hsm_file **ret_file);
+/*
+ * f->lock held, the only object of its inode: what the xattrs say now is final. 1: has its map and a
+ * journal slot; 0: nothing to fill; -EAGAIN: no slot.
+ */
+int hsm_file_load(struct hsm_file *f, const struct hsm_handle *handle);
+void hsm_file_free(struct hsm_file *f);
+
+/* inode.c */
 /* hsm_state_load() for this cache only: an inode of another one is local here (-ENODATA). */
 int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state);
 /*
@@ -190,6 +204,8 @@ int hsm_inode_state(struct hsm *h, int fd, struct hsm_state *ret_state);
  * is not believed is gone); 0 = nothing to fill.
  */
 int hsm_inode_load_incomplete(struct hsm *h, int fd, struct hsm_state *ret_state);
+
+/* file.c */
 /* While it is held the xattrs of an inode without an active object belong to the caller. */
 void hsm_state_lock(struct hsm *h, uint64_t ino);
 void hsm_state_unlock(struct hsm *h, uint64_t ino);

@@ -269,11 +269,6 @@ struct hsm_stats *hsm_get_stats(struct hsm *h)
 	return h->stats;
 }
 
-const struct hsm_options *hsm_get_options(struct hsm *h)
-{
-	return &h->opt;
-}
-
 json_t *hsm_status_json(struct hsm *h)
 {
 	static const char *const names[] = {"lazy", "ahead", "eager"};

@@ -108,7 +108,6 @@ int hsm_lock_fd(struct hsm *h);
 uint64_t hsm_cache_id(struct hsm *h);
 
 struct hsm_stats *hsm_get_stats(struct hsm *h);
-const struct hsm_options *hsm_get_options(struct hsm *h);
 json_t *hsm_status_json(struct hsm *h);
 
 /* ---- directories ---- */
@@ -153,9 +152,6 @@ int hsm_missing_at(struct hsm *h, int dirfd, const char *name, uint64_t ino);
 
 /* How many active objects there can be; fixed. Who holds some for long leaves places to others. */
 unsigned int hsm_files_max(struct hsm *h);
-
-/* Descriptor O_RDWR on the private mount, borrowed, valid while the reference is held. */
-int hsm_file_fd(struct hsm_file *f);
 
 /* Lock-free: are all bytes of the range present? Bytes behind the end of file are. */
 bool hsm_file_present(struct hsm_file *f, uint64_t offset, uint64_t length);

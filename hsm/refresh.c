@@ -37,7 +37,7 @@ struct hsm_refresh_level {
 
 /* ---- counting and telling ---- */
 
-void hsm_refresh_count(struct hsm_refresh *run, uint64_t *member)
+static void count(struct hsm_refresh *run, uint64_t *member)
 {
 	pthread_mutex_lock(&run->lock);
 	++*member;
@@ -75,7 +75,7 @@ void hsm_refresh_changed(struct hsm_refresh *run, int dirfd, const char *name, u
 	struct hsm *h = run->h;
 
 	hsm_stats_add(h->stats, HSM_C_REFRESH_CHANGES, 1);
-	hsm_refresh_count(run, total);
+	count(run, total);
 	if (h->fe.name_changed)
 		h->fe.name_changed(h->fe.ctx, dirfd, name);
 }

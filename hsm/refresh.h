@@ -48,8 +48,6 @@ struct hsm_refresh_object {
 	struct hsm_state state;
 };
 
-/* Adds one to a member of run->totals. */
-void hsm_refresh_count(struct hsm_refresh *run, uint64_t *member);
 /* Counts a conflict or an error at @dir/@name (@name "": at @dir) and says why. */
 void hsm_refresh_conflict(
 	struct hsm_refresh *run, const char *dir, const char *name, const char *why);
