@@ -186,7 +186,7 @@ static int punch(int fd, uint64_t size)
 static int evict_bytes(struct hsm_evict *e, int fd, const struct hsm_handle *handle,
 	const struct stat *st, struct hsm_state *state)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
+	struct timespec times[2] = {st->st_atim, st->st_mtim}; /* see write_data() */
 	int r;
 
 	note_mtime(e->slot, handle, st, state);

@@ -66,7 +66,7 @@ static int write_bytes(struct hsm_file *f, struct hsm_request *r, const void *by
 static int write_data(struct hsm_request *q, uint64_t offset, const void *bytes, size_t length)
 {
 	struct hsm_file *f = q->file;
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct timespec times[2];
 	struct stat st;
 	uint64_t end;
 	int r = 0;
@@ -84,6 +84,8 @@ static int write_data(struct hsm_request *q, uint64_t offset, const void *bytes,
 	f->distrusted |=
 		f->h->fe.file_settle && hsm_timespec_to_ns(st.st_mtim) != f->left_mtime_ns;
 	f->slot->saved_mtime_ns = mtime_after(f, &q->fetch, st.st_mtim);
+	/* Both: the mtime alone is told as a change, to us too, and costs a wake-up (fsnotify_change()). */
+	times[0] = st.st_atim;
 	times[1] = hsm_ns_to_timespec(f->slot->saved_mtime_ns);
 	__atomic_store_n(&f->slot->writing, 1, __ATOMIC_RELEASE);
 	f->h->touches_begun++;
